@@ -105,30 +105,18 @@ export interface RunningSubject extends StatusSubject {
 
 /** The status of the instance that runs in this process. */
 export async function runningStatus(subject: RunningSubject): Promise<InstanceStatus> {
-  const {
-    registry,
-    process: running,
-    admin,
-    live,
-    opensAt,
-    appStatus,
-    notifiers,
-    redact,
-  } = subject;
+  const { registry, process, admin, live, opensAt, appStatus, notifiers, redact } = subject;
   const opens = opensAt?.();
   const status = {
     ...(await directoryStatus(subject)),
     registry,
-    process: running,
-    ...(admin === undefined ? {} : { admin }),
+    process,
+    admin,
+    app: appStatus?.(),
     notifiers: notifiers?.(),
     windowOpensAt: opens === undefined ? undefined : new Date(opens).toISOString(),
   };
-  const app = appStatus?.();
-  return redactStatus(
-    { ...status, ...(app === undefined ? {} : { app }), ...live.report(status) },
-    redact,
-  );
+  return redactStatus({ ...status, ...live.report(status) }, redact);
 }
 
 /** Errors quote what others have said, such as the output of the app. */
@@ -137,14 +125,11 @@ export function redactStatus(
   redact: (text: string) => string,
 ): InstanceStatus {
   const { lastPoll, polls, waiting, bad } = status;
-  const shown = ({ error, ...poll }: Poll): Poll => ({
-    ...poll,
-    ...(error === undefined ? {} : { error: redact(error) }),
-  });
+  const shown = (poll: Poll): Poll => ({ ...poll, error: poll.error && redact(poll.error) });
   return {
     ...status,
-    ...(lastPoll && { lastPoll: shown(lastPoll) }),
-    ...(polls && { polls: polls.map(shown) }),
+    lastPoll: lastPoll && shown(lastPoll),
+    polls: polls?.map(shown),
     waiting: waiting.map((one) => ({ ...one, reason: redact(one.reason) })),
     bad: bad.map((one) => ({ ...one, reason: redact(one.reason) })),
   };
@@ -192,20 +177,16 @@ export class LiveStatus {
   readonly sink: EventSink = (event) => this.#receive(event);
 
   /** @param status That of the directory, without which an event could not be known to be outdated. */
-  report(
-    status: InstanceStatus,
-  ): Pick<
-    InstanceStatus,
-    "phase" | "lastPoll" | "polls" | "rateLimits" | "nextPollAt" | "waiting" | "live"
-  > {
+  report(status: InstanceStatus) {
     const lastPoll = this.#polls.at(-1);
     const rateLimits = this.#currentRateLimits();
     return {
       ...this.#live(status),
       phase: this.#phase(status),
-      ...(lastPoll === undefined ? {} : { lastPoll, polls: [...this.#polls] }),
-      ...(rateLimits.length === 0 ? {} : { rateLimits }),
-      ...(this.#nextPollAt === undefined ? {} : { nextPollAt: this.#nextPollAt.toISOString() }),
+      lastPoll,
+      polls: lastPoll && [...this.#polls],
+      rateLimits: rateLimits.length === 0 ? undefined : rateLimits,
+      nextPollAt: this.#nextPollAt?.toISOString(),
       waiting: this.#currentWaiting(status),
     };
   }
@@ -318,8 +299,7 @@ export class LiveStatus {
 
   #endPoll({ outcome, error, nextAt }: Extract<DewyEvent, { type: "polled" }>): void {
     const at = new Date(this.#clock.now()).toISOString();
-    const poll = { at, outcome, ...(error === undefined ? {} : { error }) };
-    this.#polls = [...this.#polls, poll].slice(-KEPT_POLLS);
+    this.#polls = [...this.#polls, { at, outcome, error }].slice(-KEPT_POLLS);
     this.#nextPollAt = nextAt;
     // A poll that did not reach the registry says nothing about the versions that it has.
     if (outcome !== "unreachable") {

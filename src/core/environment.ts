@@ -21,6 +21,18 @@ export interface EnvironmentSpec {
   value?: "line" | "token" | "text";
 }
 
+export function variable(name: string, description: string): EnvironmentSpec {
+  return { name, description, secret: false };
+}
+
+export function secretVariable(
+  name: string,
+  description: string,
+  value: NonNullable<EnvironmentSpec["value"]> = "line",
+): EnvironmentSpec {
+  return { name, description, secret: true, value };
+}
+
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -35,6 +35,10 @@ export interface OptionSpec {
   secret?: boolean;
 }
 
+export function option(name: string, description: string, type: OptionType = "string"): OptionSpec {
+  return { name, type, description };
+}
+
 const URL_PARTS = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?$/s;
 
 /** Splits a URL. `what` names it in errors, such as `--registry`. */

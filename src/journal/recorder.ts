@@ -29,9 +29,9 @@ export class Recorder {
   resume(entry: JournalEntry): void {
     const recording = recordingOf(entry.event);
     const ageMs = this.#clock.now() - Date.parse(entry.at);
-    if (recording === undefined || ageMs < 0 || ageMs > DAY_MS) return;
+    if (recording === undefined || Math.abs(ageMs) > DAY_MS) return;
     this.#conditions.note(entry, recording);
-    this.#limit(entry.event).take(this.#clock.monotonic() - ageMs);
+    this.#limit(entry.event).take(this.#clock.monotonic() - Math.max(0, ageMs));
   }
 
   /** @param now when it happened, in milliseconds since the epoch. */
@@ -89,7 +89,8 @@ class Conditions {
     const key = parts && JSON.stringify([entry.event, ...parts]);
     const at = Date.parse(entry.at);
     const known = key === undefined ? undefined : this.#known.get(key);
-    if (known !== undefined && at - known.at <= DAY_MS) return false;
+    // The system time may have been set back.
+    if (known !== undefined && Math.abs(at - known.at) <= DAY_MS) return false;
     const implied = implies?.(entry);
     if (implied !== undefined) this.#known.set(JSON.stringify(implied), { event: implied[0], at });
     const ended = ends?.(entry) ?? [];

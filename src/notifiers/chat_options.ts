@@ -1,5 +1,5 @@
 /** The options that the notifiers of chat services have in common. */
-import type { OptionSpec, QueryReader } from "../core/url.ts";
+import { type OptionSpec, option, type QueryReader } from "../core/url.ts";
 import { QUIET } from "./driver.ts";
 
 /** The app's name and its link, for the footer of a message. */
@@ -9,8 +9,8 @@ export interface AppLink {
 }
 
 export const APP_OPTIONS: readonly OptionSpec[] = [
-  { name: "title", type: "string", description: "Name of the app, shown below each message" },
-  { name: "url", type: "url", description: "Link of the title" },
+  option("title", "Name of the app, shown below each message"),
+  option("url", "Link of the title", "url"),
   QUIET,
 ];
 

@@ -1,7 +1,7 @@
 import type { Context } from "../core/context.ts";
 import type { Environment, EnvironmentSpec } from "../core/environment.ts";
 import type { Redact } from "../core/secret.ts";
-import type { OptionSpec, SplitUrl } from "../core/url.ts";
+import { type OptionSpec, option, type SplitUrl } from "../core/url.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 import type { RichText } from "./rich_text.ts";
 
@@ -80,8 +80,8 @@ export interface NotifierDriver {
 }
 
 /** The option that all notifiers have. */
-export const QUIET: OptionSpec = {
-  name: "quiet",
-  type: "boolean",
-  description: "Send only deploy successes, errors and failed hooks",
-};
+export const QUIET = option(
+  "quiet",
+  "Send only deploy successes, errors and failed hooks",
+  "boolean",
+);

@@ -67,7 +67,7 @@ export class Limiter {
     this.#row = undefined;
     const { after } = entry;
     const isWorthIt = row?.isSent && typeof after === "number" && after >= MAX_FAILURES;
-    return isWorthIt ? recoveryOf(entry, at - row.startedAt, after) : undefined;
+    return isWorthIt ? recoveryOf(entry, Math.max(0, at - row.startedAt), after) : undefined;
   }
 
   #fail(notification: Notification | undefined, at: number): Notification | undefined {
@@ -75,7 +75,7 @@ export class Limiter {
     if (notification === undefined) return undefined;
     const key = identityOf(notification);
     const isRepeated = this.#sent.has(key);
-    const isSilent = this.#failures >= MAX_FAILURES && at - this.#lastFailureAt < DAY_MS;
+    const isSilent = this.#failures >= MAX_FAILURES && isSameDay(this.#lastFailureAt, at);
     if (isSilent || !this.#isNews(key, at)) return undefined;
     this.#row.isSent = true;
     this.#lastFailureAt = at;
@@ -86,7 +86,7 @@ export class Limiter {
 
   #isNews(key: string, at: number): boolean {
     const sentAt = this.#sent.get(key);
-    if (sentAt !== undefined && at - sentAt < DAY_MS) return false;
+    if (sentAt !== undefined && isSameDay(sentAt, at)) return false;
     if (this.#sent.size >= MAX_REMEMBERED) this.#sent.clear();
     this.#sent.set(key, at);
     return true;
@@ -95,10 +95,15 @@ export class Limiter {
   /** The pause before a restart grows while an app keeps crashing: only the first crash of a row is sent. */
   #isNewCrash(pauseMs = 0, at: number): boolean {
     this.#firstPauseMs = Math.min(this.#firstPauseMs, pauseMs || this.#firstPauseMs);
-    const isNew = pauseMs <= this.#firstPauseMs || at - this.#lastCrashAt >= DAY_MS;
+    const isNew = pauseMs <= this.#firstPauseMs || !isSameDay(this.#lastCrashAt, at);
     if (isNew) this.#lastCrashAt = at;
     return isNew;
   }
+}
+
+/** Also if the system time was set back, which must not silence a condition for years. */
+function isSameDay(one: number, other: number): boolean {
+  return Math.abs(other - one) < DAY_MS;
 }
 
 function isSuccess({ event, outcome }: JournalEntry): boolean {

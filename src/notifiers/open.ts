@@ -193,8 +193,8 @@ class OpenNotifications implements Notifications {
   }
 }
 
-function deliver(entry: JournalEntry, { limiter, outbox }: Channel): void {
-  outbox?.push({ entry, notification: limiter.admit(entry) });
+function deliver(entry: JournalEntry, { limiter, outbox }: Channel, isEarlier = false): void {
+  outbox?.push({ entry, notification: limiter.admit(entry), isEarlier });
 }
 
 /** Lets the limiter see what is settled, and delivers the rest. Without a cursor, the notifier is new. */
@@ -208,7 +208,7 @@ function replay(
   for (const entry of settled) channel.limiter.admit(entry);
   const activated = settled.findLast(({ event }) => event === "activated");
   if (activated !== undefined) channel.outbox?.push({ entry: activated });
-  for (const entry of entries.slice(first)) deliver(entry, channel);
+  for (const entry of entries.slice(first)) deliver(entry, channel, true);
 }
 
 /** An entry that was never written, or was rotated away, is found by its time. */

@@ -7,8 +7,10 @@ import type { JournalEntry } from "../journal/entry.ts";
 import type { Notification, Notifier } from "./driver.ts";
 import { lateNotification } from "./texts.ts";
 
-/** How many notifications may wait; the oldest are given up. */
+/** How many notifications may wait. */
 const CAPACITY = 500;
+/** How many fewer are left if more would wait: so the loss is reported once for many. */
+const MARGIN = 50;
 /** Of one attempt. */
 const TIMEOUT_MS = 10_000;
 const MINUTE_MS = 60_000;
@@ -30,6 +32,14 @@ const BACKOFF = {
 export interface Letter {
   entry: JournalEntry;
   notification?: Notification | undefined;
+  /** Whether it was recorded before this process began, so that only the system time tells its age. */
+  isEarlier?: boolean;
+}
+
+interface Waiting extends Letter {
+  pushedAt: number;
+  /** Whether its notification was given up. */
+  isLost: boolean;
 }
 
 export interface OutboxOptions extends Pick<Context, "clock" | "emit"> {
@@ -53,7 +63,10 @@ interface Trouble {
 /** Delivers notifications one at a time, in order, until each is delivered or given up. Deploys never wait for it. */
 export class Outbox {
   readonly #options: OutboxOptions;
-  readonly #waiting: Letter[] = [];
+  readonly #waiting: Waiting[] = [];
+  /** How many of them have a notification. */
+  #count = 0;
+  #sending: Waiting | undefined;
   readonly #stop = new AbortController();
   /** Ends the pause before the next attempt. */
   #hurry = new AbortController();
@@ -67,14 +80,16 @@ export class Outbox {
   }
 
   push(letter: Letter): void {
-    this.#waiting.push(letter);
-    if (this.#count() > CAPACITY) this.#giveUpOldest();
-    // Later, so that a replay is complete when the first one is delivered.
-    this.#running ??= Promise.resolve()
-      .then(() => this.#drain())
-      .finally(() => {
-        this.#running = undefined;
-      });
+    const last = this.#waiting.at(-1);
+    const isImplied = last !== undefined && isIdle(last) && isIdle(letter);
+    // Behind a notification that waits for days, there may be many of them.
+    if (isImplied && this.#waiting.length > 1) this.#waiting.pop();
+    const pushedAt = this.#options.clock.monotonic();
+    this.#waiting.push({ ...letter, pushedAt, isLost: false });
+    if (letter.notification !== undefined) this.#count += 1;
+    // Later, so that a replay is complete when the oldest are given up, and the first one is delivered.
+    if (this.#count === CAPACITY + 1) queueMicrotask(() => this.#giveUpOldest());
+    this.#running ??= Promise.resolve().then(() => this.#drain());
   }
 
   status(): NotifierStatus {
@@ -85,7 +100,7 @@ export class Outbox {
       error,
       since: since === undefined ? undefined : new Date(since).toISOString(),
       retryAt: retryAt === undefined ? undefined : new Date(retryAt).toISOString(),
-      waiting: this.#count(),
+      waiting: this.#count,
       lost: this.#lost,
     };
   }
@@ -99,31 +114,35 @@ export class Outbox {
     await withTimeout(rest, { clock, ms: timeoutMs, what: "end" }).catch(() => {});
     this.#stop.abort(new DOMException("dewy ends", "AbortError"));
     await notifier.close?.().catch(() => {});
-    const count = this.#count();
+    const count = this.#count;
     if (count > 0) this.#warn("Notifications wait for the next start", { count });
   }
 
   async #drain(): Promise<void> {
+    this.#giveUpOldest();
     for (let letter = this.#waiting[0]; letter !== undefined; letter = this.#waiting[0]) {
+      const isUrgent = !isIdle(letter);
       const isSettled = await this.#settle(letter);
-      if (!isSettled) return;
+      if (!isSettled) break;
       this.#waiting.shift();
-      this.#options.onSettled(letter.entry, letter.notification !== undefined);
+      if (letter.notification !== undefined) this.#count -= 1;
+      this.#options.onSettled(letter.entry, isUrgent);
     }
+    // At once, so that what is pushed from now on is not left lying.
+    this.#running = undefined;
   }
 
   /** Returns whether nothing more is to be done; not if dewy ends first. */
-  async #settle({ entry, notification }: Letter): Promise<boolean> {
-    const { event, directory } = entry;
+  async #settle(letter: Waiting): Promise<boolean> {
+    const { event, directory } = letter.entry;
     if (event === "activated" && typeof directory === "string") await this.#announce(directory);
-    if (notification === undefined) return true;
-    for (let failures = 0; ; ) {
-      if (this.#isOld(entry)) {
+    for (let failures = 0; letter.notification !== undefined; ) {
+      if (this.#isOld(letter)) {
         this.#giveUpOld();
         return true;
       }
       try {
-        await this.#attempt(notification);
+        await this.#attempt(letter, letter.notification);
         this.#recover();
         return true;
       } catch (error) {
@@ -132,18 +151,20 @@ export class Outbox {
         const outcome = outcomeOf(error);
         if (outcome === "refused") {
           this.#trouble = undefined;
-          this.#lose([entry], this.#reasonOf(error));
+          this.#giveUp([letter], this.#reasonOf(error));
           return true;
         }
         if (this.#isClosing || !(await this.#pause(error, outcome, failures))) return false;
       }
     }
+    return true;
   }
 
-  async #attempt(notification: Notification): Promise<void> {
+  async #attempt(letter: Waiting, notification: Notification): Promise<void> {
     const { clock, notifier } = this.#options;
-    const isLate = clock.now() - Date.parse(notification.entry.at) > LATE_MS;
+    const isLate = Math.max(this.#ageOf(letter), this.#systemAgeOf(letter)) > LATE_MS;
     const sent = isLate ? lateNotification(notification) : notification;
+    this.#sending = letter;
     try {
       await withDeadline(clock, TIMEOUT_MS, this.#stop.signal, (signal) =>
         notifier.send(sent, signal),
@@ -152,6 +173,8 @@ export class Outbox {
       if (!(cause instanceof TimeoutError)) throw cause;
       const message = `the notifier did not answer within ${TIMEOUT_MS / 1_000} s`;
       throw new RemoteError(message, { code: "timeout", cause });
+    } finally {
+      this.#sending = undefined;
     }
   }
 
@@ -177,8 +200,8 @@ export class Outbox {
       const fields = { error: text, retryInSeconds: Math.ceil(pauseMs / 1_000) };
       this.#warn("Notification not delivered yet", fields, isSerious);
     }
-    const awake = this.#hurry.signal;
-    await clock.sleep(pauseMs, awake).catch(() => {});
+    this.#hurry = new AbortController();
+    await clock.sleep(pauseMs, this.#hurry.signal).catch(() => {});
     return !this.#stop.signal.aborted;
   }
 
@@ -197,43 +220,47 @@ export class Outbox {
     this.#warn("Notifications are delivered again", {});
   }
 
-  #isOld({ at }: JournalEntry): boolean {
-    return this.#options.clock.now() - Date.parse(at) > DAY_MS;
+  /** A step of the system time does not make old what has just happened. */
+  #ageOf(letter: Waiting): number {
+    if (letter.isEarlier === true) return this.#systemAgeOf(letter);
+    return this.#options.clock.monotonic() - letter.pushedAt;
+  }
+
+  #systemAgeOf({ entry }: Waiting): number {
+    return this.#options.clock.now() - Date.parse(entry.at);
+  }
+
+  #isOld(letter: Waiting): boolean {
+    return this.#ageOf(letter) > DAY_MS;
   }
 
   /** All at once, so that they are reported once. */
   #giveUpOld(): void {
-    const old = this.#waiting.filter(({ entry, notification }) => {
-      return notification !== undefined && this.#isOld(entry);
-    });
-    for (const letter of old) letter.notification = undefined;
-    const reason = this.#trouble?.error ?? "dewy did not run";
-    this.#lose(
-      old.map(({ entry }) => entry),
-      reason,
-    );
+    const old = this.#waiting.filter((letter) => hasNotification(letter) && this.#isOld(letter));
+    this.#giveUp(old, this.#trouble?.error ?? "dewy did not run");
   }
 
   #giveUpOldest(): void {
-    // The first one may be on its way.
-    const index = this.#waiting.findIndex(({ notification }, at) => at > 0 && notification);
-    const [letter] = index === -1 ? [] : this.#waiting.splice(index, 1);
-    if (letter?.notification === undefined) return;
-    this.#lose([letter.entry], this.#trouble?.error ?? "too many notifications waited");
+    if (this.#count <= CAPACITY) return;
+    const surplus = this.#count - CAPACITY + MARGIN;
+    // It may be arriving.
+    const others = this.#waiting.filter((one) => hasNotification(one) && one !== this.#sending);
+    this.#giveUp(others.slice(0, surplus), this.#trouble?.error ?? "too many notifications waited");
+    // The first one may be among them.
+    this.#hurry.abort();
   }
 
-  #lose(entries: readonly JournalEntry[], reason: string): void {
+  /** They stay in the queue, so that the cursor passes them in their order. */
+  #giveUp(letters: readonly Waiting[], reason: string): void {
     const { label: notifier, emit } = this.#options;
-    const count = entries.length;
+    const count = letters.length;
+    for (const letter of letters) Object.assign(letter, { notification: undefined, isLost: true });
+    this.#count -= count;
     this.#lost += count;
     // The loss of a notification about a loss must not cause another one.
-    if (entries.some(({ event }) => event !== "notifications-lost")) {
+    if (letters.some(({ entry }) => entry.event !== "notifications-lost")) {
       emit({ type: "notifications-lost", notifier, count, reason });
     } else this.#warn("Notification lost", { count, reason });
-  }
-
-  #count(): number {
-    return this.#waiting.filter(({ notification }) => notification !== undefined).length;
   }
 
   /** Errors name the URL of the request. */
@@ -245,6 +272,15 @@ export class Outbox {
     const { label: notifier, emit } = this.#options;
     emit({ type: "warning", message, fields: { notifier, ...fields }, important });
   }
+}
+
+function hasNotification({ notification }: Letter): boolean {
+  return notification !== undefined;
+}
+
+/** Whether nothing is to be done but to move the cursor, which the next one does as well. */
+function isIdle({ entry, notification, isLost }: Letter & { isLost?: boolean }): boolean {
+  return notification === undefined && isLost !== true && entry.event !== "activated";
 }
 
 /** How the outbox reacts to a failure. */

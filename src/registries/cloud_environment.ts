@@ -1,32 +1,24 @@
+import { secretVariable, variable } from "../core/environment.ts";
 import type { EnvironmentSpec } from "./driver.ts";
 
 /** What says who dewy is at AWS. */
 export const AWS_VARIABLES: readonly EnvironmentSpec[] = [
-  {
-    name: "AWS_ACCESS_KEY_ID",
-    description: "Access key; without one: the machine's own credentials, then anonymous",
-    secret: true,
-    value: "token",
-  },
-  { name: "AWS_SECRET_ACCESS_KEY", description: "Secret of the access key", secret: true },
-  {
-    name: "AWS_SESSION_TOKEN",
-    description: "Session token of temporary credentials",
-    secret: true,
-    value: "token",
-  },
-  {
-    name: "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    description: "Token for the credential service of AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    secret: true,
-    value: "token",
-  },
-  {
-    name: "AWS_PROFILE",
-    description:
-      "The profile that credentials and endpoint_url come from, where it is not the default one",
-    secret: false,
-  },
+  secretVariable(
+    "AWS_ACCESS_KEY_ID",
+    "Access key; without one: the machine's own credentials, then anonymous",
+    "token",
+  ),
+  secretVariable("AWS_SECRET_ACCESS_KEY", "Secret of the access key"),
+  secretVariable("AWS_SESSION_TOKEN", "Session token of temporary credentials", "token"),
+  secretVariable(
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "Token for the credential service of AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "token",
+  ),
+  variable(
+    "AWS_PROFILE",
+    "The profile that credentials and endpoint_url come from, where it is not the default one",
+  ),
 ];
 
 /** What says who dewy is at Google. */
@@ -38,29 +30,12 @@ export const GOOGLE_VARIABLES: readonly EnvironmentSpec[] = [
     secret: "json",
     value: "text",
   },
-  {
-    name: "CLOUDSDK_CONFIG",
-    description: "The directory of gcloud's credentials",
-    secret: false,
-  },
-  {
-    name: "GOOGLE_CLOUD_QUOTA_PROJECT",
-    description: "The project that pays for the requests",
-    secret: false,
-  },
-  {
-    name: "GOOGLE_CLOUD_UNIVERSE_DOMAIN",
-    description: "The domain of Google's servers, where it is not googleapis.com",
-    secret: false,
-  },
-  {
-    name: "GCE_METADATA_HOST",
-    description: "The metadata server, where it is not Google's own",
-    secret: false,
-  },
-  {
-    name: "NO_GCE_CHECK",
-    description: "true: the metadata server is not asked",
-    secret: false,
-  },
+  variable("CLOUDSDK_CONFIG", "The directory of gcloud's credentials"),
+  variable("GOOGLE_CLOUD_QUOTA_PROJECT", "The project that pays for the requests"),
+  variable(
+    "GOOGLE_CLOUD_UNIVERSE_DOMAIN",
+    "The domain of Google's servers, where it is not googleapis.com",
+  ),
+  variable("GCE_METADATA_HOST", "The metadata server, where it is not Google's own"),
+  variable("NO_GCE_CHECK", "true: the metadata server is not asked"),
 ];

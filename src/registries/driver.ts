@@ -6,6 +6,7 @@ import type { EventSink } from "../core/event.ts";
 import type { OpenOptions, Platform, Registry } from "../core/types.ts";
 import {
   type OptionSpec,
+  option,
   type QueryReader,
   readQuery,
   redactUrl,
@@ -175,38 +176,25 @@ export interface RegistryDriver<L extends LocatorBase = LocatorBase> {
 /** Drivers by the part of the URL before `://`. */
 export type RegistryTable = Readonly<Record<string, RegistryDriver>>;
 
-const PRE_RELEASE: OptionSpec = {
-  name: "pre-release",
-  type: "boolean",
-  description: "Whether to include pre-release versions",
-};
-const ARTIFACT: OptionSpec = {
-  name: "artifact",
-  type: "string",
-  description:
-    "The artifact's name, or a pattern such as app-*.zip or app-{version}.jar, instead of a choice by platform",
-};
-const EMULATION: OptionSpec = {
-  name: "emulation",
-  type: "boolean",
-  description:
-    "Whether macOS and Windows on arm64 may take a file for amd64 where nothing else fits",
-};
-const CALVER: OptionSpec = {
-  name: "calver",
-  type: "string",
-  description: "A CalVer format such as YYYY.0M.MICRO, where tags are not SemVer",
-};
-const CONSTRAINT: OptionSpec = {
-  name: "constraint",
-  type: "string",
-  description: "A semver range that versions must satisfy: ^1.2, ~1.0, >=1 <2",
-};
-const SLOT: OptionSpec = {
-  name: "slot",
-  type: "string",
-  description: "The build metadata that a version must have (v1.2.0+blue is of slot blue)",
-};
+const PRE_RELEASE = option("pre-release", "Whether to include pre-release versions", "boolean");
+const ARTIFACT = option(
+  "artifact",
+  "The artifact's name, or a pattern such as app-*.zip or app-{version}.jar, instead of a choice by platform",
+);
+const EMULATION = option(
+  "emulation",
+  "Whether macOS and Windows on arm64 may take a file for amd64 where nothing else fits",
+  "boolean",
+);
+const CALVER = option("calver", "A CalVer format such as YYYY.0M.MICRO, where tags are not SemVer");
+const CONSTRAINT = option(
+  "constraint",
+  "A semver range that versions must satisfy: ^1.2, ~1.0, >=1 <2",
+);
+const SLOT = option(
+  "slot",
+  "The build metadata that a version must have (v1.2.0+blue is of slot blue)",
+);
 
 /** The options that all registries of files have. */
 export const FILE_OPTIONS: readonly OptionSpec[] = [

@@ -1,48 +1,59 @@
-import type { Environment, EnvironmentSpec } from "../core/environment.ts";
+import { type Environment, type EnvironmentSpec, variable } from "../core/environment.ts";
 
 /** The variables that dewy or the OpenTelemetry packages read with `--telemetry`. */
 export const TELEMETRY_ENVIRONMENT: readonly EnvironmentSpec[] = [
-  own("OTEL_SDK_DISABLED", "`true`: no metrics and no traces, in spite of `--telemetry`"),
-  own("OTEL_METRICS_EXPORTER", "`none`: no metrics for the collector; other values are ignored"),
-  own("OTEL_TRACES_EXPORTER", "`none`: no traces; other values are ignored"),
-  own("OTEL_EXPORTER_OTLP_ENDPOINT", "Base URL of the collector, without `--otlp-endpoint`"),
-  own("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "URL for metrics only, used as it is"),
-  own("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "URL for traces only, used as it is"),
+  variable("OTEL_SDK_DISABLED", "`true`: no metrics and no traces, in spite of `--telemetry`"),
+  variable(
+    "OTEL_METRICS_EXPORTER",
+    "`none`: no metrics for the collector; other values are ignored",
+  ),
+  variable("OTEL_TRACES_EXPORTER", "`none`: no traces; other values are ignored"),
+  variable("OTEL_EXPORTER_OTLP_ENDPOINT", "Base URL of the collector, without `--otlp-endpoint`"),
+  variable("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "URL for metrics only, used as it is"),
+  variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "URL for traces only, used as it is"),
   headers("OTEL_EXPORTER_OTLP_HEADERS", "Headers for the collector: `name=value,…`, URL-encoded"),
   headers("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "Headers for metrics only, in addition"),
   headers("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "Headers for traces only, in addition"),
-  own(
+  variable(
     "OTEL_EXPORTER_OTLP_TIMEOUT",
     "Timeout of an export with its retries, in milliseconds (default: 10000); also `…_METRICS_TIMEOUT`, `…_TRACES_TIMEOUT`",
   ),
-  own("OTEL_EXPORTER_OTLP_COMPRESSION", "`gzip`: compress what is sent"),
-  own("OTEL_EXPORTER_OTLP_CERTIFICATE", "PEM file of certificate authorities to trust in addition"),
-  own("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "PEM file of a client certificate"),
-  own("OTEL_EXPORTER_OTLP_CLIENT_KEY", "PEM file of its key"),
-  own(
+  variable("OTEL_EXPORTER_OTLP_COMPRESSION", "`gzip`: compress what is sent"),
+  variable(
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "PEM file of certificate authorities to trust in addition",
+  ),
+  variable("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "PEM file of a client certificate"),
+  variable("OTEL_EXPORTER_OTLP_CLIENT_KEY", "PEM file of its key"),
+  variable(
     "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
     "`delta` or `lowmemory`: for counted metrics; those that dewy reads from its state stay cumulative",
   ),
-  own(
+  variable(
     "OTEL_METRIC_EXPORT_INTERVAL",
     "How often metrics are sent, in milliseconds (default: 60000)",
   ),
-  own("OTEL_METRIC_EXPORT_TIMEOUT", "Limit for that, in milliseconds (default: 30000)"),
-  own("OTEL_TRACES_SAMPLER", "Which deploys are traced, such as `traceidratio` (default: all)"),
-  own("OTEL_TRACES_SAMPLER_ARG", "The ratio, from 0 to 1"),
-  own("OTEL_BSP_SCHEDULE_DELAY", "How long spans wait for others, in milliseconds (default: 5000)"),
-  own("OTEL_SERVICE_NAME", "The attribute `service.name` (default: `dewy`)"),
-  own("OTEL_RESOURCE_ATTRIBUTES", "More attributes of the resource: `name=value,…`, URL-encoded"),
+  variable("OTEL_METRIC_EXPORT_TIMEOUT", "Limit for that, in milliseconds (default: 30000)"),
+  variable(
+    "OTEL_TRACES_SAMPLER",
+    "Which deploys are traced, such as `traceidratio` (default: all)",
+  ),
+  variable("OTEL_TRACES_SAMPLER_ARG", "The ratio, from 0 to 1"),
+  variable(
+    "OTEL_BSP_SCHEDULE_DELAY",
+    "How long spans wait for others, in milliseconds (default: 5000)",
+  ),
+  variable("OTEL_SERVICE_NAME", "The attribute `service.name` (default: `dewy`)"),
+  variable(
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "More attributes of the resource: `name=value,…`, URL-encoded",
+  ),
 ];
 
 /** Masked, and kept from the app by `--isolate-env`, which may send telemetry as well. */
 export const TELEMETRY_SECRETS: readonly EnvironmentSpec[] = TELEMETRY_ENVIRONMENT.filter(
   ({ secret }) => secret !== false,
 );
-
-function own(name: string, description: string): EnvironmentSpec {
-  return { name, description, secret: false };
-}
 
 function headers(name: string, description: string): EnvironmentSpec {
   return { name, description, secret: "pairs" };

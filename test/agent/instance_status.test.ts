@@ -144,7 +144,7 @@ describe("LiveStatus", () => {
         resetAt: new Date(clock.now() + resetInMs),
         isRoutine: true,
       });
-    expect(report()).not.toHaveProperty("rateLimits");
+    expect(report().rateLimits).toBeUndefined();
     limited("api.github.com", 59, 60_000);
     limited("ghcr.io", 10, 120_000);
     limited("api.github.com", 58, 60_000);

@@ -10,6 +10,8 @@ interface Sleeper {
 export interface FakeClock extends Clock {
   /** Moves time, and wakes the sleeps that are due, in order. */
   advance(ms: number): void;
+  /** Sets the system time back, or forward, as an administrator or NTP does. */
+  setBack(ms: number): void;
   /** Resolves as soon as any code sleeps for exactly this long. */
   sleeping(ms: number): Promise<void>;
   /** The lengths of all sleeps so far, in milliseconds. */
@@ -27,6 +29,7 @@ export interface FakeClockOptions {
 
 export function fakeClock(options: FakeClockOptions = {}): FakeClock {
   let now = options.now ?? Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+  let setBackMs = 0;
   const skipUpTo = options.skipUpTo ?? -1;
   const sleepers = new Set<Sleeper>();
   const slept: number[] = [];
@@ -34,7 +37,7 @@ export function fakeClock(options: FakeClockOptions = {}): FakeClock {
 
   return {
     slept,
-    now: () => now,
+    now: () => now - setBackMs,
     monotonic: () => now,
     sleep(ms, signal) {
       return new Promise((resolve, reject) => {
@@ -57,6 +60,9 @@ export function fakeClock(options: FakeClockOptions = {}): FakeClock {
         signal?.addEventListener("abort", onAbort, { once: true });
         for (const { found } of awaited.filter((one) => one.ms === ms)) found();
       });
+    },
+    setBack(ms) {
+      setBackMs += ms;
     },
     advance(ms) {
       now += ms;

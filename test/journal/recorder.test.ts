@@ -191,6 +191,17 @@ describe("a condition that lasts", () => {
     expect(counts).toEqual([1, 0, 1, 1, 0]);
   });
 
+  it("is another entry if the system time was set back by more than a day", () => {
+    const clock = fakeClock();
+    const recorder = new Recorder(clock, String);
+    const again = waiting("pinned", "pinned to v1.0.0 by alice");
+    const counts = [0, 1, 24].map((hours) => {
+      clock.setBack(hours * 3_600_000);
+      return recordWith(recorder, [again]).length;
+    });
+    expect(counts).toEqual([1, 0, 1]);
+  });
+
   it("is news again after a command or a deploy, but not after a mere poll", () => {
     const again = waiting("pinned", "pinned to v1.0.0 by alice");
     const ordered = (command: string): DewyEvent => ({

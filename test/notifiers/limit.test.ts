@@ -110,6 +110,11 @@ describe("failures", () => {
     );
   });
 
+  test("one that lasts is sent again if the system time was set back by more than a day", () => {
+    const limiter = new Limiter(LOUD);
+    const sent = [0, -DAY_MS + 1, -DAY_MS].map((ms) => sentText(limiter, failed(1, "bang"), ms));
+    expect(sent.map((text) => text !== undefined)).toEqual([true, false, true]);
+  });
   test("after three, one a day is sent", () => {
     const limiter = new Limiter(LOUD);
     for (const count of [1, 2, 3]) sentText(limiter, failed(count, `boom ${count}`));

@@ -231,21 +231,110 @@ test("an attempt without an answer is aborted after ten seconds", async () => {
   await until(() => texts.length === 2);
 });
 
-test("the oldest of too many are given up, but not the one that is on its way", async () => {
-  let release = (): void => {};
-  const { outbox, events, texts, letter } = open(
-    () => new Promise((resolve) => (release = resolve)),
-  );
-  const names = Array.from({ length: 503 }, (_, index) => `${index}`);
-  for (const name of names) outbox.push(letter(name));
-  for (let count = 1; count <= 500; count += 1) {
-    await until(() => texts.length === count);
-    release();
-  }
+const numbers = (from: number, to: number): string[] =>
+  Array.from({ length: to - from }, (_, index) => `${from + index}`);
+
+test("the oldest of too many are given up together, and pass the cursor in their order", async () => {
+  const { outbox, events, texts, settled, letter } = open(async () => {});
+  for (const name of numbers(0, 10_000)) outbox.push(letter(name));
+  await outbox.close(5_000);
+  expect(texts).toEqual(numbers(9_550, 10_000));
+  expect(settled).toEqual(numbers(0, 10_000));
+  expect(outbox.status().lost).toBe(9_550);
+  expect(events).toEqual([
+    {
+      type: "notifications-lost",
+      notifier: "test://x",
+      count: 9_550,
+      reason: "too many notifications waited",
+    },
+  ]);
+});
+
+test("in an outage, the loss of many is reported once, and the next one is tried at once", async () => {
+  let isDown = true;
+  const { outbox, clock, events, texts, letter } = open(async () => {
+    if (isDown) throw new RemoteError("down", { status: 503 });
+  });
+  outbox.push(letter("0"));
+  await clock.sleeping(1_000);
+  for (const name of numbers(1, 500)) outbox.push(letter(name));
+  expect(outbox.status()).toMatchObject({ waiting: 500, lost: 0 });
+  outbox.push(letter("500"));
+  isDown = false;
   await until(() => outbox.status().waiting === 0);
-  expect(texts).toEqual(["0", ...names.slice(4)]);
-  expect(outbox.status().lost).toBe(3);
-  expect(events.filter(({ type }) => type === "notifications-lost")).toHaveLength(3);
+  expect(texts).toEqual(["0", ...numbers(51, 501)]);
+  const lost = events.filter(({ type }) => type === "notifications-lost");
+  expect(lost).toEqual([
+    { type: "notifications-lost", notifier: "test://x", count: 51, reason: "down" },
+  ]);
+});
+
+test("the one that may be arriving is not given up", async () => {
+  let release = (): void => {};
+  const first = new Promise<void>((resolve) => (release = resolve));
+  const { outbox, texts, letter } = open((attempt) => (attempt === 1 ? first : Promise.resolve()));
+  outbox.push(letter("0"));
+  await until(() => texts.length === 1);
+  for (const name of numbers(1, 501)) outbox.push(letter(name));
+  release();
+  await until(() => outbox.status().waiting === 0);
+  expect(texts).toEqual(["0", ...numbers(52, 501)]);
+  expect(outbox.status().lost).toBe(51);
+});
+
+test("entries without a notification do not pile up behind one that waits", async () => {
+  const { outbox, clock, settled, letter } = open(async (attempt) => {
+    if (attempt === 1) throw new RemoteError("down", { status: 503 });
+  });
+  outbox.push(letter("a"));
+  const { entry } = letter("idle");
+  for (const id of numbers(0, 10_000)) outbox.push({ entry: { ...entry, id } });
+  outbox.push({ entry: { ...entry, id: "live", event: "activated", directory: "/r/1" } });
+  outbox.push({ entry: { ...entry, id: "last" } });
+  await clock.sleeping(1_000);
+  clock.advance(1_000);
+  await until(() => settled.includes("last"));
+  expect(settled).toEqual(["a", "9999", "live", "last"]);
+});
+
+test("one that is pushed in the very moment in which the others are done is delivered", async () => {
+  for (let turns = 0; turns < 10; turns += 1) {
+    const { outbox, texts, letter } = open(async () => {});
+    outbox.push(letter("a"));
+    await until(() => texts.length === 1);
+    for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+    outbox.push(letter("b"));
+    await until(() => texts.length === 2);
+  }
+});
+
+test("a step of the system time gives up nothing that has just happened", async () => {
+  const { outbox, clock, texts, letter } = open(async (attempt) => {
+    if (attempt === 1) throw new RemoteError("no network yet", { status: 503 });
+  });
+  outbox.push(letter("a"));
+  await clock.sleeping(1_000);
+  clock.setBack(-30 * 24 * HOUR_MS);
+  clock.advance(1_000);
+  await until(() => outbox.status().state === "fine");
+  expect(texts).toEqual(["a", "[2026-01-02 03:04 UTC] a"]);
+  expect(outbox.status().lost).toBe(0);
+});
+
+test("what waits while the system time is set back is late, and is given up after a day", async () => {
+  const { outbox, clock, texts, letter } = open(async () => {
+    throw new RemoteError("down", { status: 503 });
+  });
+  outbox.push(letter("a"));
+  await clock.sleeping(1_000);
+  clock.setBack(30 * 24 * HOUR_MS);
+  clock.advance(6 * 60_000);
+  await until(() => texts.length === 2);
+  expect(texts).toEqual(["a", "[2026-01-02 03:04 UTC] a"]);
+  await clock.sleeping(2_000);
+  clock.advance(24 * HOUR_MS);
+  await until(() => outbox.status().lost === 1);
 });
 
 test("closing closes the connections of the notifier", async () => {

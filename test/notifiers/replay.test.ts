@@ -23,6 +23,7 @@ interface Machine {
   /** Whether the services refuse everything. */
   isDown: boolean;
   start(...urls: string[]): Run;
+  journal(): Promise<string>;
   /** The text of the file with the cursors. */
   cursors(): Promise<string>;
 }
@@ -61,7 +62,17 @@ async function machine(): Promise<Machine> {
   };
   const path = join(root, ".dewy", "notified.json");
   const cursors = (): Promise<string> => readFile(path, "utf8").catch(() => "");
-  const self: Machine = { root, clock, events, arrived: [], isDown: false, start, cursors };
+  const journal = (): Promise<string> => readFile(join(root, ".dewy", "journal.jsonl"), "utf8");
+  const self: Machine = {
+    root,
+    clock,
+    events,
+    arrived: [],
+    isDown: false,
+    start,
+    journal,
+    cursors,
+  };
   return self;
 }
 
@@ -198,6 +209,23 @@ test("what is older than a day is given up at the next start", async () => {
     count: 2,
     reason: "dewy did not run",
   });
+});
+
+test("what was given up is not given up again, even if dewy is killed at once", async () => {
+  const self = await machine();
+  self.isDown = true;
+  const first = self.start("test://a");
+  for (const tag of ["v1", "v2", "v3"]) first.emit(downloaded(tag));
+  await first.stop();
+  self.clock.advance(24 * HOUR_MS + 1);
+  const second = self.start("test://a");
+  const lost = (): number => self.events.filter(({ type }) => type === "notifications-lost").length;
+  await expect.poll(lost, { interval: 5 }).toBe(1);
+  const { id } = JSON.parse((await self.journal()).trim().split("\n").at(-1) ?? "{}");
+  await expect.poll(self.cursors, { interval: 5 }).toContain(id);
+  await second.kill();
+  await self.start("test://a").stop();
+  expect(lost()).toBe(1);
 });
 
 test("a restart repeats no failure, and keeps its silence until a success", async () => {

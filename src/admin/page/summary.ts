@@ -1,5 +1,5 @@
 import type { InstanceStatus } from "../../control/protocol.ts";
-import { type Html, html } from "./html.ts";
+import { type Html, html, type Part } from "./html.ts";
 import { iconUrl } from "./icon.ts";
 import { timeAgo, timeAhead, timeAt, timeFor } from "./time.ts";
 import { changeOf, type Phase, type Tone, verdictOf } from "./verdict.ts";
@@ -57,19 +57,17 @@ function stepsOf(status: InstanceStatus, now: number): Html | undefined {
   return html`<ol class="steps" aria-label="Phases of ${change.text}">${steps}</ol>`;
 }
 
-interface Notice {
-  key: string;
-  tone: Tone;
-  text: Html;
+function noticesOf(status: InstanceStatus, now: number): Html | undefined {
+  const notices = [...troubles(status, now), ...decisions(status, now)].filter((one) => one);
+  return notices.length === 0
+    ? undefined
+    : html`<ul class="notices" aria-label="Notices">${notices}</ul>`;
 }
 
-function noticesOf(status: InstanceStatus, now: number): Html | undefined {
-  const notices = [...troubles(status, now), ...decisions(status, now)];
-  if (notices.length === 0) return undefined;
-  const items = notices.map(
-    ({ key, tone, text }) => html`<li class="${tone}" data-key="${key}">${text}</li>`,
-  );
-  return html`<ul class="notices" aria-label="Notices">${items}</ul>`;
+/** Returns the tag of a template. */
+function notice(key: string, tone: Tone) {
+  return (...text: Parameters<typeof html>): Html =>
+    html`<li class="${tone}" data-key="${key}">${html(...text)}</li>`;
 }
 
 const POLL_TROUBLES: Readonly<Record<string, string>> = {
@@ -78,45 +76,44 @@ const POLL_TROUBLES: Readonly<Record<string, string>> = {
   problem: "The last poll found nothing to deploy",
 };
 
-function troubles({ problem, phase, lastPoll, notifiers = [] }: InstanceStatus, now: number) {
-  const found: Notice[] = [];
-  if (problem !== undefined) found.push({ key: "problem", tone: "bad", text: html`${problem}` });
-  if (phase.name === "interrupted") {
-    const text = html`dewy ended while it switched to <b>${phase.tag}</b>; its next start finishes or undoes that`;
-    found.push({ key: "interrupted", tone: "warn", text });
-  }
-  const trouble = POLL_TROUBLES[lastPoll?.outcome ?? ""];
-  if (trouble !== undefined && lastPoll !== undefined) {
-    const { at, error } = lastPoll;
-    const text = html`<b>${trouble}</b> ${timeAgo(at, now)}${error !== undefined && html`: ${error}`}`;
-    found.push({ key: "poll", tone: "warn", text });
-  }
-  for (const { notifier, state, waiting, error } of notifiers) {
-    if (state !== "failing") continue;
-    const text = html`<b>Notifications wait</b>: ${waiting} for ${notifier}${error !== undefined && html`, ${error}`}`;
-    found.push({ key: `notifier-${notifier}`, tone: "warn", text });
-  }
-  return found;
+function troubles(status: InstanceStatus, now: number): readonly Part[] {
+  const { problem, phase, lastPoll: poll, notifiers = [] } = status;
+  const trouble = POLL_TROUBLES[poll?.outcome ?? ""];
+  return [
+    problem !== undefined && notice("problem", "bad")`${problem}`,
+    phase.name === "interrupted" &&
+      notice(
+        "interrupted",
+        "warn",
+      )`dewy ended while it switched to <b>${phase.tag}</b>; its next start finishes or undoes that`,
+    poll &&
+      trouble &&
+      notice(
+        "poll",
+        "warn",
+      )`<b>${trouble}</b> ${timeAgo(poll.at, now)}${poll.error && `: ${poll.error}`}`,
+    ...notifiers
+      .filter(({ state }) => state === "failing")
+      .map(({ notifier, waiting, error }) => {
+        const text = `${waiting} for ${notifier}${error === undefined ? "" : `, ${error}`}`;
+        return notice(`notifier-${notifier}`, "warn")`<b>Notifications wait</b>: ${text}`;
+      }),
+  ];
 }
 
-function decisions({ order, paused, pinned, windowOpensAt }: InstanceStatus, now: number) {
-  const found: Notice[] = [];
-  if (order !== undefined) {
-    const text = html`<b>Ordered: ${order.kind} ${order.tag}</b> ${saidBy(order, now)}`;
-    found.push({ key: "order", tone: "busy", text });
-  }
-  if (paused !== undefined) {
-    found.push({ key: "paused", tone: "warn", text: html`<b>Paused</b> ${saidBy(paused, now)}` });
-  }
-  if (pinned !== undefined) {
-    const text = html`<b>Pinned to ${pinned.tag}</b> ${saidBy(pinned, now)}`;
-    found.push({ key: "pinned", tone: "calm", text });
-  }
-  if (windowOpensAt !== undefined) {
-    const text = html`<b>No deploy window is open</b>; the next one opens ${timeAhead(windowOpensAt, now)}, at ${timeAt(windowOpensAt, now)}`;
-    found.push({ key: "window", tone: "calm", text });
-  }
-  return found;
+function decisions(status: InstanceStatus, now: number): readonly Part[] {
+  const { order, paused, pinned, windowOpensAt: opensAt } = status;
+  return [
+    order &&
+      notice("order", "busy")`<b>Ordered: ${order.kind} ${order.tag}</b> ${saidBy(order, now)}`,
+    paused && notice("paused", "warn")`<b>Paused</b> ${saidBy(paused, now)}`,
+    pinned && notice("pinned", "calm")`<b>Pinned to ${pinned.tag}</b> ${saidBy(pinned, now)}`,
+    opensAt &&
+      notice(
+        "window",
+        "calm",
+      )`<b>No deploy window is open</b>; the next one opens ${timeAhead(opensAt, now)}, at ${timeAt(opensAt, now)}`,
+  ];
 }
 
 interface Said {
@@ -130,22 +127,17 @@ export function saidBy({ user, message, at }: Said, now: number): Html {
   return html`by ${user} ${timeAgo(at, now)}${message !== undefined && html`: <q>${message}</q>`}`;
 }
 
-function factsOf(
-  { process: running, directory, registry, lastPoll, nextPollAt }: InstanceStatus,
-  now: number,
-): Html {
-  const facts: [name: string, value: Html][] = [];
-  if (registry !== undefined) facts.push(["Registry", html`<code>${registry}</code>`]);
-  if (lastPoll !== undefined) {
-    const next = nextPollAt !== undefined && html`, next ${timeAhead(nextPollAt, now)}`;
-    facts.push(["Polled", html`${timeAgo(lastPoll.at, now)}${next}`]);
-  }
-  facts.push(["Directory", html`<code>${directory}</code>`]);
-  if (running !== undefined) {
-    const { dewy, pid, since } = running;
-    facts.push(["dewy", html`${dewy}, pid ${pid}, up ${timeFor(since, now)}`]);
-  }
-  return html`<dl class="facts">${facts.map(
-    ([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`,
-  )}</dl>`;
+function factsOf(status: InstanceStatus, now: number): Html {
+  const { process: running, directory, registry, lastPoll, nextPollAt } = status;
+  const next = nextPollAt !== undefined && html`, next ${timeAhead(nextPollAt, now)}`;
+  const facts: Readonly<Record<string, Html | undefined>> = {
+    Registry: registry === undefined ? undefined : html`<code>${registry}</code>`,
+    Polled: lastPoll && html`${timeAgo(lastPoll.at, now)}${next}`,
+    Directory: html`<code>${directory}</code>`,
+    dewy: running && html`${running.dewy}, pid ${running.pid}, up ${timeFor(running.since, now)}`,
+  };
+  const items = Object.entries(facts).map(
+    ([name, value]) => value && html`<div><dt>${name}</dt><dd>${value}</dd></div>`,
+  );
+  return html`<dl class="facts">${items}</dl>`;
 }

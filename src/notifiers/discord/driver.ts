@@ -1,4 +1,5 @@
 import { ConfigError } from "../../core/error.ts";
+import { option } from "../../core/url.ts";
 import { APP_OPTIONS, readAppLink } from "../chat_options.ts";
 import { webhookDriver } from "../webhook.ts";
 import type { Mention } from "./message.ts";
@@ -11,12 +12,8 @@ export const discord = webhookDriver({
   sites: ["discord.com", "discordapp.com"],
   options: [
     ...APP_OPTIONS,
-    {
-      name: "mention",
-      type: "string",
-      description: "Mentioned by failures: everyone, here, role:ID or user:ID",
-    },
-    { name: "thread_id", type: "string", description: "Thread of the channel to post in" },
+    option("mention", "Mentioned by failures: everyone, here, role:ID or user:ID"),
+    option("thread_id", "Thread of the channel to post in"),
   ],
   problem: ({ pathname }) =>
     /^\/api(\/v\d+)?\/webhooks\/\d+\/[\w-]+$/.test(pathname)

@@ -20,10 +20,15 @@ function openExec({ path, host }: SplitUrl, context: NotifierContext): Notifier 
   if (command === "" || host !== "") {
     throw new ConfigError(`Invalid value for --notifier "exec:…": expected ${exec.syntax}`);
   }
+  let running = Promise.resolve();
   return {
     send: async (notification, signal) => {
       const { runCommand } = await import("./command.ts");
-      await runCommand(command, notification, context, signal);
+      // One that does not end on SIGTERM runs for a while after its timeout.
+      await running;
+      const own = runCommand(command, notification, context, signal);
+      running = own.catch(() => {});
+      await own;
     },
   };
 }

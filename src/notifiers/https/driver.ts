@@ -1,4 +1,6 @@
+import { secretVariable } from "../../core/environment.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
+import { option } from "../../core/url.ts";
 import { QUIET } from "../driver.ts";
 import { webhookDriver } from "../webhook.ts";
 
@@ -11,16 +13,13 @@ export const https = webhookDriver({
   example: "https://hooks.example.com/dewy?secret-file=/etc/dewy/webhook-secret",
   isForPrograms: true,
   options: [
-    {
-      name: "secret-file",
-      type: "string",
-      description: `File with the secret that signs each request; defaults to \`${SECRET_VARIABLE}\``,
-    },
+    option(
+      "secret-file",
+      `File with the secret that signs each request; defaults to \`${SECRET_VARIABLE}\``,
+    ),
     QUIET,
   ],
-  environment: [
-    { name: SECRET_VARIABLE, description: "Secret that signs each request", secret: true },
-  ],
+  environment: [secretVariable(SECRET_VARIABLE, "Secret that signs each request")],
   hasOwnKeys: true,
   problem: ({ protocol, hostname }) =>
     protocol === "http:" && !isLoopbackHost(hostname)

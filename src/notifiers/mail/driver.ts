@@ -1,3 +1,4 @@
+import { secretVariable, variable } from "../../core/environment.ts";
 import type { SplitUrl } from "../../core/url.ts";
 import type { Notifier, NotifierContext, NotifierDriver } from "../driver.ts";
 import type { MailClient } from "./client.ts";
@@ -11,17 +12,9 @@ export const mail: NotifierDriver = {
   options: OPTIONS,
   credentialPrefixes: ["MAIL_"],
   environment: [
-    {
-      name: "MAIL_USERNAME",
-      description: "User name, for a server that requires one",
-      secret: false,
-    },
-    { name: "MAIL_PASSWORD", description: "Its password", secret: true },
-    {
-      name: "MAIL_FROM",
-      description: "Sender (default: the user name)",
-      secret: false,
-    },
+    variable("MAIL_USERNAME", "User name, for a server that requires one"),
+    secretVariable("MAIL_PASSWORD", "Its password"),
+    variable("MAIL_FROM", "Sender (default: the user name)"),
   ],
   open: openMail,
 };

@@ -2,7 +2,7 @@ import type { Environment } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
 import { printable, shorten } from "../../core/text.ts";
-import { decodePath, type OptionSpec, readQuery, type SplitUrl } from "../../core/url.ts";
+import { decodePath, type OptionSpec, option, readQuery, type SplitUrl } from "../../core/url.ts";
 import { QUIET } from "../driver.ts";
 
 export const SYNTAX = "smtp://<host>[:port]/<to>";
@@ -10,39 +10,22 @@ const SUBMISSION_PORT = 587;
 const IMPLICIT_TLS_PORT = 465;
 
 export const OPTIONS: readonly OptionSpec[] = [
-  {
-    name: "to",
-    type: "string",
-    description: "Recipients, separated by commas, if not in the path",
-  },
-  {
-    name: "from",
-    type: "string",
-    description: "Sender; defaults to `MAIL_FROM`, and then to the user name",
-  },
-  {
-    name: "subject",
-    type: "string",
-    description: "Subject of all mails except hook results; defaults to what happened",
-  },
-  { name: "username", type: "string", description: "User name; defaults to `MAIL_USERNAME`" },
+  option("to", "Recipients, separated by commas, if not in the path"),
+  option("from", "Sender; defaults to `MAIL_FROM`, and then to the user name"),
+  option("subject", "Subject of all mails except hook results; defaults to what happened"),
+  option("username", "User name; defaults to `MAIL_USERNAME`"),
   {
     name: "password",
     type: "string",
     description: "Password; defaults to `MAIL_PASSWORD`, which keeps it out of the process list",
     secret: true,
   },
-  {
-    name: "port",
-    type: "string",
-    description: "Port, if it is not after the host; defaults to 587, and to 465 for `smtps://`",
-  },
-  {
-    name: "tls",
-    type: "boolean",
-    description:
-      "Whether TLS is required (default: true). With `false` it is used if the server offers it; a password still requires it, except on loopback",
-  },
+  option("port", "Port, if it is not after the host; defaults to 587, and to 465 for `smtps://`"),
+  option(
+    "tls",
+    "Whether TLS is required (default: true). With `false` it is used if the server offers it; a password still requires it, except on loopback",
+    "boolean",
+  ),
   QUIET,
 ];
 

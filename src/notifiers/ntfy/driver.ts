@@ -1,5 +1,7 @@
+import { secretVariable } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
+import { option } from "../../core/url.ts";
 import { APP_OPTIONS, readAppLink } from "../chat_options.ts";
 import { webhookDriver } from "../webhook.ts";
 
@@ -20,11 +22,10 @@ export const ntfy = webhookDriver({
         ? { ...option, description: "Opened by a tap on the notification" }
         : option,
     ),
-    {
-      name: "priority",
-      type: "string",
-      description: `Priority of failures: ${PRIORITIES.join(", ")} (default: ${FAILURE_PRIORITY})`,
-    },
+    option(
+      "priority",
+      `Priority of failures: ${PRIORITIES.join(", ")} (default: ${FAILURE_PRIORITY})`,
+    ),
   ],
   problem: ({ protocol, hostname, pathname }) => {
     if (protocol === "http:" && !isLoopbackHost(hostname)) {
@@ -34,14 +35,7 @@ export const ntfy = webhookDriver({
       ? undefined
       : "the path is not a topic of letters, digits, - and _";
   },
-  environment: [
-    {
-      name: "NTFY_TOKEN",
-      description: "Access token, if the topic is protected",
-      secret: true,
-      value: "token",
-    },
-  ],
+  environment: [secretVariable("NTFY_TOKEN", "Access token, if the topic is protected", "token")],
   open({ target, options }, { host, env }) {
     const style = {
       topic: target.pathname.slice(1),

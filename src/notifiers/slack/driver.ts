@@ -1,7 +1,9 @@
+import { secretVariable, variable } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 import {
   decodePath,
   type OptionSpec,
+  option,
   readQuery,
   redactUrl,
   type SplitUrl,
@@ -15,11 +17,11 @@ const THREAD_FILE = ".slack-thread-ts";
 
 const OPTIONS: readonly OptionSpec[] = [
   ...SLACK_OPTIONS,
-  {
-    name: "thread",
-    type: "boolean",
-    description: `Reply in the thread whose timestamp is in the release's ${THREAD_FILE}; errors are also sent to the channel`,
-  },
+  option(
+    "thread",
+    `Reply in the thread whose timestamp is in the release's ${THREAD_FILE}; errors are also sent to the channel`,
+    "boolean",
+  ),
 ];
 
 export const slack: NotifierDriver = {
@@ -31,17 +33,8 @@ export const slack: NotifierDriver = {
   options: OPTIONS,
   credentialPrefixes: ["SLACK_"],
   environment: [
-    {
-      name: "SLACK_TOKEN",
-      description: "Bot token with the scope chat:write",
-      secret: true,
-      value: "token",
-    },
-    {
-      name: "SLACK_API_URL",
-      description: `URL of the API (default: ${SLACK_API})`,
-      secret: false,
-    },
+    secretVariable("SLACK_TOKEN", "Bot token with the scope chat:write", "token"),
+    variable("SLACK_API_URL", `URL of the API (default: ${SLACK_API})`),
   ],
   open: openSlack,
 };

@@ -1,5 +1,5 @@
 import { ConfigError } from "../../core/error.ts";
-import type { OptionSpec, QueryReader } from "../../core/url.ts";
+import { type OptionSpec, option, type QueryReader } from "../../core/url.ts";
 import { APP_OPTIONS, type AppLink, readAppLink } from "../chat_options.ts";
 
 /** The options of the bot and of webhooks. */
@@ -19,11 +19,7 @@ export const SLACK_API = "https://slack.com/api/";
 
 export const SLACK_OPTIONS: readonly OptionSpec[] = [
   ...APP_OPTIONS,
-  {
-    name: "mention",
-    type: "string",
-    description: "Mentioned by failures: here, channel, or the ID of a user or a user group",
-  },
+  option("mention", "Mentioned by failures: here, channel, or the ID of a user or a user group"),
 ];
 
 export function readSlackOptions(options: QueryReader): SlackOptions {

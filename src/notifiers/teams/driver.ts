@@ -1,4 +1,5 @@
 import { ConfigError } from "../../core/error.ts";
+import { option } from "../../core/url.ts";
 import { APP_OPTIONS, readAppLink } from "../chat_options.ts";
 import { webhookDriver } from "../webhook.ts";
 
@@ -12,11 +13,10 @@ export const teams = webhookDriver({
   sites: ["logic.azure.com", "api.powerplatform.com", "webhook.office.com", "outlook.office.com"],
   options: [
     ...APP_OPTIONS,
-    {
-      name: "mention",
-      type: "string",
-      description: "Mentioned by failures: the sign-in name of a user, such as alice@example.com",
-    },
+    option(
+      "mention",
+      "Mentioned by failures: the sign-in name of a user, such as alice@example.com",
+    ),
   ],
   hasOwnKeys: true,
   problem: ({ hostname, searchParams }) => {

@@ -1,3 +1,4 @@
+import { variable } from "../../core/environment.ts";
 import { GOOGLE_VARIABLES } from "../cloud_environment.ts";
 import { type EnvironmentSpec, FILE_OPTIONS, lastPart, type RegistryDriver } from "../driver.ts";
 import {
@@ -10,11 +11,7 @@ import {
 
 const ENVIRONMENT: readonly EnvironmentSpec[] = [
   ...GOOGLE_VARIABLES,
-  {
-    name: "STORAGE_EMULATOR_HOST",
-    description: "Address of an emulator, which is asked without credentials",
-    secret: false,
-  },
+  variable("STORAGE_EMULATOR_HOST", "Address of an emulator, which is asked without credentials"),
 ];
 
 /** Releases in a bucket of Google Cloud Storage: `gs://<bucket>/<path-prefix>`. */

@@ -1,3 +1,4 @@
+import { secretVariable, variable } from "../../core/environment.ts";
 import { type EnvironmentSpec, FILE_OPTIONS, type RegistryDriver } from "../driver.ts";
 import {
   GHR_SYNTAX,
@@ -8,45 +9,15 @@ import {
 } from "./locator.ts";
 
 const ENVIRONMENT: readonly EnvironmentSpec[] = [
-  {
-    name: "GH_TOKEN",
-    description: "A token for GitHub; wins over GITHUB_TOKEN",
-    secret: true,
-    value: "token",
-  },
-  { name: "GITHUB_TOKEN", description: "A token for GitHub", secret: true, value: "token" },
-  {
-    name: "GITHUB_APP_ID",
-    description: "Signs in as this GitHub App; wins over tokens",
-    secret: false,
-  },
-  {
-    name: "GITHUB_APP_INSTALLATION_ID",
-    description: "The installation of the GitHub App",
-    secret: false,
-  },
-  {
-    name: "GITHUB_APP_PRIVATE_KEY",
-    description: "The private key of the GitHub App, in PEM",
-    secret: true,
-    value: "text",
-  },
-  { name: "GITHUB_APP_PRIVATE_KEY_PATH", description: "A file with that key", secret: false },
-  {
-    name: "GITHUB_API_URL",
-    description: "The API of a GitHub Enterprise server",
-    secret: false,
-  },
-  {
-    name: "GITHUB_ENDPOINT",
-    description: "The same, where GITHUB_API_URL is not set",
-    secret: false,
-  },
-  {
-    name: "GITHUB_ARTIFACT",
-    description: "The artifact's name or pattern, where the URL has no artifact=",
-    secret: false,
-  },
+  secretVariable("GH_TOKEN", "A token for GitHub; wins over GITHUB_TOKEN", "token"),
+  secretVariable("GITHUB_TOKEN", "A token for GitHub", "token"),
+  variable("GITHUB_APP_ID", "Signs in as this GitHub App; wins over tokens"),
+  variable("GITHUB_APP_INSTALLATION_ID", "The installation of the GitHub App"),
+  secretVariable("GITHUB_APP_PRIVATE_KEY", "The private key of the GitHub App, in PEM", "text"),
+  variable("GITHUB_APP_PRIVATE_KEY_PATH", "A file with that key"),
+  variable("GITHUB_API_URL", "The API of a GitHub Enterprise server"),
+  variable("GITHUB_ENDPOINT", "The same, where GITHUB_API_URL is not set"),
+  variable("GITHUB_ARTIFACT", "The artifact's name or pattern, where the URL has no artifact="),
 ];
 
 /** Releases of a repository on GitHub or GitHub Enterprise: `ghr://<owner>/<repo>`. */

@@ -1,3 +1,4 @@
+import { secretVariable } from "../../core/environment.ts";
 import type { RegistryDriver } from "../driver.ts";
 import {
   GRPC_OPTIONS,
@@ -16,12 +17,11 @@ export const grpc: RegistryDriver<GrpcLocator> = {
   commands: ["server", "assets"],
   options: GRPC_OPTIONS,
   environment: [
-    {
-      name: TOKEN_VARIABLE,
-      description: "A bearer token for the server; sent with TLS or to this machine only",
-      secret: true,
-      value: "token",
-    },
+    secretVariable(
+      TOKEN_VARIABLE,
+      "A bearer token for the server; sent with TLS or to this machine only",
+      "token",
+    ),
   ],
   parse: parseGrpcUrl,
   token: "A bearer token for the server",

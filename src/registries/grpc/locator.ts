@@ -1,5 +1,5 @@
 import { ConfigError } from "../../core/error.ts";
-import { decodePath, type OptionSpec, redactUrl, type SplitUrl } from "../../core/url.ts";
+import { decodePath, type OptionSpec, option, redactUrl, type SplitUrl } from "../../core/url.ts";
 import {
   badRegistryUrl,
   type LocatorBase,
@@ -12,22 +12,12 @@ export const TOKEN_VARIABLE = "DEWY_REGISTRY_TOKEN";
 export const GRPC_SYNTAX = "grpc://<server-host>[:<port>]";
 export const GRPC_OPTIONS: readonly OptionSpec[] = [
   ...RESOLVED_OPTIONS,
-  {
-    name: "no-tls",
-    type: "boolean",
-    description: "Whether to speak plain text (h2c) instead of TLS",
-  },
-  {
-    name: "protocol",
-    type: "string",
-    description:
-      "grpc, connect or grpc-web; by default grpc on a host, and connect where there is only fetch",
-  },
-  {
-    name: "ca-file",
-    type: "string",
-    description: "A file of PEM certificates to trust as well, with protocol grpc",
-  },
+  option("no-tls", "Whether to speak plain text (h2c) instead of TLS", "boolean"),
+  option(
+    "protocol",
+    "grpc, connect or grpc-web; by default grpc on a host, and connect where there is only fetch",
+  ),
+  option("ca-file", "A file of PEM certificates to trust as well, with protocol grpc"),
   {
     name: "allow",
     type: "string",

@@ -1,4 +1,4 @@
-import { decodePath, encodePath, type OptionSpec, type SplitUrl } from "../../core/url.ts";
+import { decodePath, encodePath, type OptionSpec, option, type SplitUrl } from "../../core/url.ts";
 import {
   badArtifactUrl,
   badRegistryUrl,
@@ -11,16 +11,8 @@ import { DOCKER_HUB_HOST, isDockerHub, isRegistryHost } from "./image_reference.
 export const IMG_SYNTAX = "img://<registry-host>/<repository>";
 export const IMG_OPTIONS: readonly OptionSpec[] = [
   ...IMAGE_OPTIONS,
-  {
-    name: "insecure",
-    type: "boolean",
-    description: "Whether to use plain HTTP. Defaults to true on localhost only",
-  },
-  {
-    name: "realm",
-    type: "string",
-    description: "A host in private address space that may issue tokens for the registry",
-  },
+  option("insecure", "Whether to use plain HTTP. Defaults to true on localhost only", "boolean"),
+  option("realm", "A host in private address space that may issue tokens for the registry"),
 ];
 
 /** A repository of an OCI registry. */

@@ -1,3 +1,4 @@
+import { variable } from "../../core/environment.ts";
 import { AWS_VARIABLES } from "../cloud_environment.ts";
 import { lastPart, type RegistryDriver } from "../driver.ts";
 import {
@@ -29,21 +30,15 @@ export const s3: RegistryDriver<S3Locator> = {
   credentialPrefixes: ["AWS_"],
   environment: [
     ...AWS_VARIABLES,
-    {
-      name: "AWS_ENDPOINT_URL_S3",
-      description: "Address of an S3-compatible service; wins over AWS_ENDPOINT_URL",
-      secret: false,
-    },
-    {
-      name: "AWS_ENDPOINT_URL",
-      description: "Address of an S3-compatible service",
-      secret: false,
-    },
-    {
-      name: "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
-      description: "true: addresses in the environment and in AWS profiles do not count",
-      secret: false,
-    },
+    variable(
+      "AWS_ENDPOINT_URL_S3",
+      "Address of an S3-compatible service; wins over AWS_ENDPOINT_URL",
+    ),
+    variable("AWS_ENDPOINT_URL", "Address of an S3-compatible service"),
+    variable(
+      "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+      "true: addresses in the environment and in AWS profiles do not count",
+    ),
   ],
   parse: parseS3Url,
   fromWebAddress: s3FromWebAddress,

@@ -3,6 +3,7 @@ import {
   decodePath,
   encodePath,
   type OptionSpec,
+  option,
   readQuery,
   redactUrl,
   type SplitUrl,
@@ -18,16 +19,8 @@ import {
 export const S3_SYNTAX = "s3://<region>/<bucket>/<path-prefix>";
 export const S3_OPTIONS: readonly OptionSpec[] = [
   ...FILE_OPTIONS,
-  {
-    name: "region",
-    type: "string",
-    description: "The region, if it is not the host of the URL",
-  },
-  {
-    name: "endpoint",
-    type: "url",
-    description: "The URL of an S3-compatible service, which is used with path style",
-  },
+  option("region", "The region, if it is not the host of the URL"),
+  option("endpoint", "The URL of an S3-compatible service, which is used with path style", "url"),
 ];
 
 /** A prefix in a bucket of S3 or of a compatible service. */
@@ -104,8 +97,8 @@ export function parseS3ArtifactUrl(url: SplitUrl): S3Artifact {
   const query = readQuery(
     url,
     [
-      { name: "endpoint", type: "url", description: "The address of an S3-compatible service" },
-      { name: "region", type: "string", description: "The region" },
+      option("endpoint", "The address of an S3-compatible service", "url"),
+      option("region", "The region"),
     ],
     "the artifact URL",
   );

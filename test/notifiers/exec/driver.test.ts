@@ -67,6 +67,19 @@ describe("exec:", () => {
     );
     expect(got).not.toContain("xoxb-secret");
   });
+  test("a command that ignores SIGTERM has ended before the next one starts", async () => {
+    const { notifier, directory } = await open(
+      "trap '' TERM; echo begin >> log; sleep 0.3; echo end >> log",
+    );
+    const log = (): Promise<string> => readFile(join(directory, "log"), "utf8").catch(() => "");
+    const timeout = new AbortController();
+    const first = notifier.send(MESSAGE, timeout.signal).catch(() => {});
+    await expect.poll(log, { interval: 10 }).toBe("begin\n");
+    timeout.abort();
+    await notifier.send(MESSAGE, NEVER);
+    await first;
+    expect(await log()).toBe("begin\nend\nbegin\nend\n");
+  });
   test("a command may contain anything", async () => {
     const { notifier, directory } = await open("echo 'http://x?a#b' %25 > got");
     await notifier.send(MESSAGE, NEVER);
