@@ -6,7 +6,7 @@ describe.each(runtimes)("the admin server on $name", (runtime) => {
   test("passes all checks", async () => {
     const { code, stdout, stderr } = await runCase(runtime, "test/runtime/admin_main.ts");
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(JSON.parse(stdout)).toHaveLength(10);
+    expect(JSON.parse(stdout)).toHaveLength(11);
   });
 });
 

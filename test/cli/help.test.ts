@@ -70,6 +70,8 @@ test("flags are grouped, and a default stays in one line", async () => {
     "Health",
     "Hooks",
     "Notifications",
+    "Status page",
+    "Telemetry",
     "Limits",
     "Logging",
   ])

@@ -72,7 +72,6 @@ const checks = {
       [line, "Host: a b"],
       [line, "Host:"],
       [line],
-      ["GET /api/status HTTP/1.0"],
       ["GET http://evil.example/api/status HTTP/1.1", HOST],
       ["GET //evil.example/api/status HTTP/1.1", HOST],
       ["CONNECT evil.example:80 HTTP/1.1", "Host: evil.example:80"],
@@ -89,6 +88,17 @@ const checks = {
       client.end();
       await client.closed;
     }
+    await admin.close();
+  },
+  "answers HTTP/1.0 without a Host header, as load balancers send it": async () => {
+    const admin = await open();
+    const client = dial(admin.port);
+    client.send("GET /healthz HTTP/1.0");
+    await client.receives("ok\n");
+    await client.closed;
+    const named = dial(admin.port);
+    named.send("GET /healthz HTTP/1.0", "Host: evil.example");
+    await named.receives("HTTP/1.1 403");
     await admin.close();
   },
   "does not read bodies": async () => {

@@ -534,61 +534,9 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
     {
       name: "admin-port",
       value: "<port>",
-      commands: CONTAINER,
-      description:
-        "Port of the status page and the admin API; if it is taken, the next 9 are tried",
-      default: 17_539,
-    },
-    {
-      name: "admin-port",
-      value: "<port>",
-      commands: FETCHING,
-      description:
-        "Serve the status page and the admin API on this port; if it is taken, the next 9 are tried (default with --telemetry: 17539)",
-    },
-    {
-      name: "admin-port",
-      value: "<port>",
       commands: LIST,
       description: "Local port of dewy's admin API; the next 9 are tried as well",
       default: 17_539,
-    },
-    {
-      name: "admin-host",
-      value: "<address>",
-      commands: DEPLOYING,
-      description:
-        "Address of the status page and the admin API; other addresses than loopback require --admin-token-file",
-      default: "127.0.0.1",
-    },
-    {
-      name: "admin-token-file",
-      value: "<path>",
-      commands: DEPLOYING,
-      description:
-        "File with the token of the admin API, as a bearer token or as the password of the status page; also shows log lines and operators' messages",
-    },
-    {
-      name: "metrics-public",
-      commands: DEPLOYING,
-      description: "Serve /metrics without the token",
-    },
-    {
-      name: "telemetry",
-      commands: DEPLOYING,
-      description: "Collect metrics, and serve them for Prometheus at /metrics of the admin port",
-    },
-    {
-      name: "otlp-endpoint",
-      value: "<url>",
-      commands: DEPLOYING,
-      description:
-        "Send metrics and the traces of deploys to this OpenTelemetry collector over HTTP; requires --telemetry",
-    },
-    {
-      name: "otlp-insecure",
-      commands: DEPLOYING,
-      description: "Allow http:// for --otlp-endpoint, which defaults to https://",
     },
   ],
   Access: [
@@ -860,6 +808,63 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       commands: DEPLOYING,
       description:
         "File with URLs of notifiers, one per line, so that a secret URL is not in the process list; repeatable",
+    },
+  ],
+  "Status page": [
+    {
+      name: "admin-port",
+      value: "<port>",
+      commands: CONTAINER,
+      description:
+        "Port of the status page and the admin API; if it is taken, the next 9 are tried",
+      default: 17_539,
+    },
+    {
+      name: "admin-port",
+      value: "<port>",
+      commands: FETCHING,
+      description:
+        "Serve the status page and the admin API on this port; if it is taken, the next 9 are tried (default with --telemetry: 17539)",
+    },
+    {
+      name: "admin-host",
+      value: "<address>",
+      commands: DEPLOYING,
+      description:
+        "Address of the status page and the admin API; other addresses than loopback require --admin-token-file",
+      default: "127.0.0.1",
+    },
+    {
+      name: "admin-token-file",
+      value: "<path>",
+      commands: DEPLOYING,
+      description:
+        "File with tokens, one per line, that the page then requires as the password and the API as a bearer token; also shows log lines and operators' messages",
+    },
+  ],
+  Telemetry: [
+    {
+      name: "telemetry",
+      commands: DEPLOYING,
+      description:
+        "Collect metrics, and serve them for Prometheus at /metrics of the admin port; requires the OpenTelemetry packages",
+    },
+    {
+      name: "metrics-public",
+      commands: DEPLOYING,
+      description: "Serve /metrics without the token of --admin-token-file",
+    },
+    {
+      name: "otlp-endpoint",
+      value: "<url>",
+      commands: DEPLOYING,
+      description:
+        "Send metrics and the traces of deploys to this OpenTelemetry collector over HTTP; requires --telemetry",
+    },
+    {
+      name: "otlp-insecure",
+      commands: DEPLOYING,
+      description: "Allow http:// for --otlp-endpoint, which defaults to https://",
     },
   ],
   Limits: [
