@@ -174,6 +174,8 @@ export type DewyEvent =
       outcome: "fine" | "waiting" | "problem" | "failed" | "unreachable";
       /** The error, for a problem, a failure or an unreachable registry. */
       error?: string | undefined;
+      /** Whether a version is baking, or nothing is live yet, so that `fine` is not a success. */
+      isOpen?: true | undefined;
       /** Absent with `--once`. */
       nextAt?: Date | undefined;
     }

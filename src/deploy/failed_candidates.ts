@@ -1,4 +1,5 @@
 import type { Context } from "../core/context.ts";
+import { messageOf } from "../core/message_of.ts";
 import { backoffMs, requestedPauseMs } from "./backoff.ts";
 import type { Candidate } from "./deployer.ts";
 
@@ -11,6 +12,7 @@ interface Failed {
   failures: number;
   retryAt: number;
   pauseMs: number;
+  reason: string;
 }
 
 /** More versions than are published between two successful deploys. */
@@ -36,6 +38,11 @@ export class FailedCandidates {
     return leftMs > 0 && leftMs <= pauseMs ? retryAt : undefined;
   }
 
+  /** Why the version has failed last. */
+  reasonOf(candidate: Candidate): string | undefined {
+    return this.#failed.get(keyOf(candidate))?.reason;
+  }
+
   /** Returns when the version may be retried, in milliseconds since the epoch. */
   add(candidate: Candidate, error: unknown): number {
     const { intervalMs, clock, random = Math.random } = this.#options;
@@ -47,7 +54,7 @@ export class FailedCandidates {
     );
     const retryAt = clock.now() + pauseMs;
     this.#failed.delete(key);
-    this.#failed.set(key, { failures, retryAt, pauseMs });
+    this.#failed.set(key, { failures, retryAt, pauseMs, reason: messageOf(error) });
     for (const oldest of [...this.#failed.keys()].slice(0, -MAX_REMEMBERED)) {
       this.#failed.delete(oldest);
     }

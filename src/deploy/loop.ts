@@ -10,8 +10,8 @@ import { backoffMs, requestedPauseMs } from "./backoff.ts";
 export type PollOutcome =
   /** A version that is held back may come at `retryAt`. */
   | { kind: "fine"; retryAt?: number; isHolding?: true }
-  /** A version is baking or waits for its retry: neither a success nor a failure. */
-  | { kind: "waiting"; retryAt?: number; isHolding?: true }
+  /** A version is baking, or waits for its retry after a failure: neither a success nor another failure. */
+  | { kind: "waiting"; retryAt?: number; isHolding?: true; failedWith?: string | undefined }
   /** There is nothing to deploy although there should be. */
   | { kind: "problem"; error: DewyError }
   /** A version was not deployed; without `retryAt` it is not retried. */
@@ -82,15 +82,21 @@ export function failedEvent(
 
 /** @param nextAt When the next poll begins; absent if there is none. */
 export function polledEvent(outcome: LoopOutcome, nextAt?: number): DewyEvent {
-  const error = "error" in outcome ? outcome.error.message : undefined;
+  const error = "error" in outcome ? outcome.error.message : failedWithOf(outcome);
   const next = nextAt === undefined ? {} : { nextAt: new Date(nextAt) };
-  return { type: "polled", outcome: outcomeName(outcome), error, ...next };
+  const open = outcome.kind === "waiting" && error === undefined ? { isOpen: true as const } : {};
+  return { type: "polled", outcome: outcomeName(outcome), error, ...open, ...next };
 }
 
-/** For people, a version waits if a decision or a policy holds it back. */
+/** For people, a version waits if a decision or a policy holds it back, and has failed until its retry. */
 function outcomeName(outcome: LoopOutcome): PollEnd {
+  if (failedWithOf(outcome) !== undefined) return "failed";
   if (outcome.kind !== "fine" && outcome.kind !== "waiting") return outcome.kind;
   return outcome.isHolding ? "waiting" : "fine";
+}
+
+function failedWithOf(outcome: LoopOutcome): string | undefined {
+  return outcome.kind === "waiting" ? outcome.failedWith : undefined;
 }
 
 export function asDewyError(error: unknown): DewyError {

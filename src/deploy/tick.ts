@@ -31,6 +31,8 @@ export interface TickResult {
   failure?: Failure;
   /** When a version that has failed before is retried, in milliseconds since the epoch. */
   waitsUntil?: number;
+  /** Why it has failed. */
+  failedWith?: string | undefined;
   /** The available versions that do not come by themselves, or not yet. */
   waiting?: readonly Wait[];
   isBaking?: true | undefined;
@@ -76,7 +78,9 @@ export async function tick(
   if (state.order !== undefined && state.order.kind !== "restart") return unchanged;
   const { candidate } = choice;
   const waitsUntil = failed.waitsUntil(candidate);
-  if (waitsUntil !== undefined) return { ...unchanged, waitsUntil };
+  if (waitsUntil !== undefined) {
+    return { ...unchanged, waitsUntil, failedWith: failed.reasonOf(candidate) };
+  }
   const { tag } = candidate.release;
   const failure = async (thrown: unknown): Promise<TickResult> => {
     const error = asDewyError(thrown);
@@ -168,10 +172,10 @@ async function failureOf(
 }
 
 export function pollOutcome(result: TickResult): PollOutcome {
-  const { failure, problem, waitsUntil, waiting = [], isBaking, live } = result;
+  const { failure, problem, waitsUntil, failedWith, waiting = [], isBaking, live } = result;
   if (failure !== undefined) return { kind: "failed", ...failure };
   if (problem !== undefined) return { kind: "problem", error: problem };
-  if (waitsUntil !== undefined) return { kind: "waiting", retryAt: waitsUntil };
+  if (waitsUntil !== undefined) return { kind: "waiting", retryAt: waitsUntil, failedWith };
   const held = waiting.length === 0 ? {} : { ...earliestEnd(waiting), isHolding: true as const };
   return { kind: isBaking || live === undefined ? "waiting" : "fine", ...held };
 }

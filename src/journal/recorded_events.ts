@@ -149,9 +149,10 @@ const RECORDINGS: { readonly [T in EventType]?: Recording<T> } = {
   "would-deploy": { fields: ["tag", "previousTag"], once: ["tag"] },
   polled: {
     isDetail: true,
-    fields: ({ outcome, error: reason }) => ({ outcome, reason }),
-    once: ["outcome"],
-    ends: ({ outcome }) => (outcome === "fine" ? ["polled", "failed"] : ["polled"]),
+    fields: ({ outcome, error: reason, isOpen }) => ({ outcome, reason, isOpen }),
+    once: ["outcome", "isOpen"],
+    ends: ({ outcome, isOpen }) =>
+      outcome === "fine" && isOpen !== true ? ["polled", "failed"] : ["polled"],
   },
   webhook: {
     fields: ({ source, outcome }) => (outcome === "accepted" ? { source } : undefined),

@@ -106,11 +106,11 @@ function isSameDay(one: number, other: number): boolean {
   return Math.abs(other - one) < DAY_MS;
 }
 
-function isSuccess({ event, outcome }: JournalEntry): boolean {
+function isSuccess({ event, outcome, isOpen }: JournalEntry): boolean {
   return (
     event === "deployed" ||
     event === "succeeded-again" ||
-    (event === "polled" && outcome === "fine")
+    (event === "polled" && outcome === "fine" && isOpen !== true)
   );
 }
 

@@ -205,7 +205,7 @@ export const METRICS = {
   ...labelled(["app", "outcome"], {
     "dewy.polls.total": counter(
       "{poll}",
-      "Polls by outcome: fine, waiting, problem (nothing to deploy), failed (a deploy failed), unreachable",
+      "Polls by outcome: fine, waiting, problem (nothing to deploy), failed (a deploy failed, or waits for its retry), unreachable",
     ),
   }),
   ...labelled(["app", "reason"], {

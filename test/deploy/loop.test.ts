@@ -211,9 +211,20 @@ describe("pollLoop", () => {
 
   it("reports a version that is held back as waiting, but not one that is baking", async () => {
     const held: PollOutcome = { kind: "fine", isHolding: true };
-    const { events } = await pausesAfter([held, { kind: "waiting" }, fine]);
-    const outcomes = eventsOf(events, "polled").map(({ outcome }) => outcome);
-    expect(outcomes).toEqual(["waiting", "fine"]);
+    const { events } = await pausesAfter([held, { kind: "waiting" }, fine, fine]);
+    const outcomes = eventsOf(events, "polled").map(({ outcome, isOpen }) => [outcome, isOpen]);
+    expect(outcomes).toEqual([
+      ["waiting", undefined],
+      ["fine", true],
+      ["fine", undefined],
+    ]);
+  });
+
+  it("reports a version that waits for its retry as failed", async () => {
+    const retried: PollOutcome = { kind: "waiting", retryAt: START + 20_000, failedWith: "full" };
+    const { events } = await pausesAfter([retried, fine]);
+    expect(eventsOf(events, "polled")).toMatchObject([{ outcome: "failed", error: "full" }]);
+    expect(eventsOf(events, "failed")).toEqual([]);
   });
 
   it("leaves no listeners on the signal, however often it polls", async () => {

@@ -423,7 +423,13 @@ describe("tick", () => {
         const retryAt = failed?.retryAt ?? 0;
         waits.push(retryAt - clock.now());
         await clock.sleep(retryAt - clock.now() - 1);
-        expect(await look()).toEqual({ deployed: false, live: undefined, waitsUntil: retryAt });
+        const failedWith = "Cannot deploy v1.0.0: the disk is full";
+        expect(await look()).toEqual({
+          deployed: false,
+          live: undefined,
+          waitsUntil: retryAt,
+          failedWith,
+        });
         await clock.sleep(1);
       }
       expect(waits).toEqual([10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000]);
@@ -525,7 +531,10 @@ describe("pollOutcome", () => {
       { problem, failure },
       { kind: "failed", ...failure },
     ],
-    [{ waitsUntil: 5 }, { kind: "waiting", retryAt: 5 }],
+    [
+      { waitsUntil: 5, failedWith: "full" },
+      { kind: "waiting", retryAt: 5, failedWith: "full" },
+    ],
   ])("of %o", (parts, outcome) => {
     expect(pollOutcome({ deployed: false, live: undefined, ...parts })).toEqual(outcome);
   });

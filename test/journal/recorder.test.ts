@@ -180,6 +180,14 @@ describe("a condition that lasts", () => {
     expect(entries[0]).toMatchObject({ why: "pinned", until: "1970-01-01T00:00:00.000Z" });
   });
 
+  it("is not over when a poll finds its version baking", () => {
+    const failure = failed(new HostError("out of memory"), { tag: "v2.0.0" });
+    const baking: DewyEvent = { type: "polled", outcome: "fine", isOpen: true };
+    const fine: DewyEvent = { type: "polled", outcome: "fine" };
+    const entries = record(failure, baking, failure, fine, failure);
+    expect(entries.map(({ event }) => event)).toEqual(["failed", "polled", "polled", "failed"]);
+  });
+
   it("is one entry a day", () => {
     const clock = fakeClock();
     const recorder = new Recorder(clock, String);

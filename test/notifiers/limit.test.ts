@@ -115,6 +115,15 @@ describe("failures", () => {
     const sent = [0, -DAY_MS + 1, -DAY_MS].map((ms) => sentText(limiter, failed(1, "bang"), ms));
     expect(sent.map((text) => text !== undefined)).toEqual([true, false, true]);
   });
+  test("a version that keeps failing is sent once, although it bakes in between", () => {
+    const limiter = new Limiter(LOUD);
+    const baking: DewyEvent = { type: "polled", outcome: "fine", isOpen: true };
+    const sent = [1, 2, 3, 4].map((count) => [
+      sentText(limiter, failed(count, "the host is out of memory")),
+      sentText(limiter, baking),
+    ]);
+    expect(sent.flat().filter((text) => text !== undefined)).toHaveLength(1);
+  });
   test("after three, one a day is sent", () => {
     const limiter = new Limiter(LOUD);
     for (const count of [1, 2, 3]) sentText(limiter, failed(count, `boom ${count}`));
