@@ -71,7 +71,7 @@ async function killAt(
 
 async function expectTruth(run: Run, { from, to, command }: Killed, about: string): Promise<void> {
   const { app, code, text } = run;
-  // A run may have fewer steps than the one before, since the journal writes several entries at once.
+  // A run may have fewer steps than the first, since the journal may write several entries at once.
   if (!run.wasKilled) run.dewy.child.kill("SIGKILL");
   expect(await run.dewy.ended()).toBe("SIGKILL");
   const left = await app.state();
