@@ -4,6 +4,7 @@ import { driverEnvironment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
+import { withTimeout } from "../core/timeout.ts";
 import { readQuery, type SplitUrl } from "../core/url.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 import { readJournal } from "../journal/read.ts";
@@ -14,6 +15,8 @@ import { Outbox } from "./outbox.ts";
 import { labelsOf, type NotifierTable, type NotifierUrl, readNotifierUrl } from "./urls.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
+/** How long a delivery waits for the previous one to be recorded. */
+const SAVE_MS = 3_000;
 
 /** The open notifiers of an agent. */
 export interface Notifications {
@@ -102,7 +105,7 @@ class OpenNotifications implements Notifications {
     const quiet = isQuiet(url, label, driver);
     const notifier = driver.open(url, own);
     if (notifier === undefined) void this.#daily(() => driver.open(url, own));
-    const onSettled = (entry: JournalEntry, isUrgent: boolean): void =>
+    const onSettled = (entry: JournalEntry, isUrgent: boolean): Promise<void> =>
       this.#settle(key, entry, isUrgent);
     return {
       key,
@@ -164,9 +167,12 @@ class OpenNotifications implements Notifications {
     await this.#save();
   }
 
-  #settle(key: string, { id, at }: JournalEntry, isUrgent: boolean): void {
+  async #settle(key: string, { id, at }: JournalEntry, isUrgent: boolean): Promise<void> {
     this.#cursors?.set(key, { id, at });
-    if (isUrgent) void this.#save();
+    if (!isUrgent) return;
+    const { clock } = this.#context;
+    // A disk that hangs does not stop delivery.
+    await withTimeout(this.#save(), { clock, ms: SAVE_MS, what: "disk" }).catch(() => {});
   }
 
   async #save(): Promise<void> {
@@ -207,7 +213,7 @@ function replay(
   const settled = entries.slice(0, first);
   for (const entry of settled) channel.limiter.admit(entry);
   const activated = settled.findLast(({ event }) => event === "activated");
-  if (activated !== undefined) channel.outbox?.push({ entry: activated });
+  if (activated !== undefined) channel.outbox?.push({ entry: activated, isSettled: true });
   for (const entry of entries.slice(first)) deliver(entry, channel, true);
 }
 

@@ -34,6 +34,8 @@ export interface Letter {
   notification?: Notification | undefined;
   /** Whether it was recorded before this process began, so that only the system time tells its age. */
   isEarlier?: boolean;
+  /** Whether an earlier process has settled it already: what is live is announced again. */
+  isSettled?: boolean;
 }
 
 interface Waiting extends Letter {
@@ -47,8 +49,11 @@ export interface OutboxOptions extends Pick<Context, "clock" | "emit"> {
   /** The notifier's URL without secrets. */
   label: string;
   redact(text: string): string;
-  /** Called when an entry needs nothing more. */
-  onSettled(entry: JournalEntry, isUrgent: boolean): void;
+  /**
+   * Called when an entry needs nothing more. If it is urgent, the next notification waits for the promise, so that a
+   * crash repeats one notification at most.
+   */
+  onSettled(entry: JournalEntry, isUrgent: boolean): Promise<void>;
   random?: (() => number) | undefined;
 }
 
@@ -121,12 +126,14 @@ export class Outbox {
   async #drain(): Promise<void> {
     this.#giveUpOldest();
     for (let letter = this.#waiting[0]; letter !== undefined; letter = this.#waiting[0]) {
-      const isUrgent = !isIdle(letter);
+      const wasWanted = !isIdle(letter);
       const isSettled = await this.#settle(letter);
       if (!isSettled) break;
       this.#waiting.shift();
       if (letter.notification !== undefined) this.#count -= 1;
-      this.#options.onSettled(letter.entry, isUrgent);
+      // Of many that were given up, the last one is enough.
+      const isUrgent = wasWanted && !(letter.isLost && this.#waiting[0]?.isLost);
+      if (letter.isSettled !== true) await this.#options.onSettled(letter.entry, isUrgent);
     }
     // At once, so that what is pushed from now on is not left lying.
     this.#running = undefined;

@@ -22,7 +22,11 @@ interface Opened {
 }
 
 /** An outbox of a notifier that does with the nth attempt what the test says. */
-function open(behave: Behave, notifier: Partial<Notifier> = {}, random = 0): Opened {
+function open(
+  behave: Behave,
+  notifier: Partial<Notifier> = {},
+  { random = 0, recorded = async (): Promise<void> => {} } = {},
+): Opened {
   const clock = fakeClock();
   const events: DewyEvent[] = [];
   const texts: string[] = [];
@@ -37,7 +41,10 @@ function open(behave: Behave, notifier: Partial<Notifier> = {}, random = 0): Ope
     clock,
     emit: (event) => void events.push(event),
     redact: (text) => text.replaceAll("hunter2", "…"),
-    onSettled: ({ id = "" }) => void settled.push(id),
+    onSettled: async ({ id = "" }, isUrgent) => {
+      settled.push(id);
+      if (isUrgent) await recorded();
+    },
     random: () => random,
   });
   const letter = (text: string, event = "test"): Letter => {
@@ -57,6 +64,36 @@ test("notifications leave one at a time, in order, and entries without one are s
   await outbox.close(5_000);
   expect(texts).toEqual(["a", "c"]);
   expect(settled).toEqual(["a", "b", "c"]);
+});
+
+test("a notification waits until the delivery of the one before is recorded", async () => {
+  let isRecorded = (): void => {};
+  const recorded = (): Promise<void> => new Promise((resolve) => (isRecorded = resolve));
+  const { outbox, texts, settled, letter } = open(async () => {}, {}, { recorded });
+  outbox.push(letter("a"));
+  outbox.push(letter("b"));
+  await until(() => settled.length === 1);
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+  expect(texts).toEqual(["a"]);
+  isRecorded();
+  await until(() => texts.length === 2);
+});
+
+test("of many that were given up, only the last one has to be recorded", async () => {
+  let records = 0;
+  const recorded = async (): Promise<void> => {
+    records += 1;
+  };
+  const { outbox, clock, letter } = open(async () => {}, {}, { recorded });
+  const old = new Date(clock.now() - 25 * HOUR_MS).toISOString();
+  for (const name of ["1", "2", "3"]) {
+    const { entry, notification } = letter(name);
+    outbox.push({ entry: { ...entry, at: old }, notification, isEarlier: true });
+  }
+  outbox.push(letter("new"));
+  await outbox.close(5_000);
+  expect(outbox.status().lost).toBe(3);
+  expect(records).toBe(2);
 });
 
 test("a release that went live is announced before the notifications about it", async () => {
@@ -120,7 +157,7 @@ test("jitter shortens a pause by up to a quarter", async () => {
   const failing = async (): Promise<void> => {
     throw new RemoteError("no", { status: 500 });
   };
-  const { outbox, clock, letter } = open(failing, {}, 1);
+  const { outbox, clock, letter } = open(failing, {}, { random: 1 });
   outbox.push(letter("a"));
   await clock.sleeping(750);
 });

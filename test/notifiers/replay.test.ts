@@ -256,6 +256,22 @@ test("the release that is live is announced again after a restart", async () => 
   expect(self.arrived.slice(2)).toEqual(["a: went live in /r/2"]);
 });
 
+test("what was delivered after a release went live is not repeated by a later restart", async () => {
+  const self = await machine();
+  const first = self.start("test://a");
+  first.emit({ type: "activated", tag: "v1", directory: "/r/1" });
+  first.emit(downloaded("v1"));
+  await first.stop();
+  self.isDown = true;
+  const second = self.start("test://a");
+  second.emit(downloaded("v2"));
+  await second.stop();
+  self.isDown = false;
+  self.arrived.splice(0);
+  await self.start("test://a").stop();
+  expect(self.arrived).toEqual(["a: went live in /r/1", "a: Downloaded artifact for v2"]);
+});
+
 test("an entry that is read from the journal and received as well is delivered once", async () => {
   const self = await machine();
   await self.start("test://a").stop();
