@@ -66,7 +66,7 @@ test("notifications leave one at a time, in order, and entries without one are s
   expect(settled).toEqual(["a", "b", "c"]);
 });
 
-test("a notification waits until the delivery of the one before is recorded", async () => {
+test("a notification waits until the previous delivery is recorded", async () => {
   let isRecorded = (): void => {};
   const recorded = (): Promise<void> => new Promise((resolve) => (isRecorded = resolve));
   const { outbox, texts, settled, letter } = open(async () => {}, {}, { recorded });

@@ -58,8 +58,11 @@ export async function run(options: RunOptions): Promise<RunResult> {
   const kill = (signal: NodeJS.Signals): void => {
     if (child.pid !== undefined) signalGroup(child.pid, signal);
   };
+  const killNow = (): void => kill("SIGKILL");
   const end = (): void => {
     kill("SIGTERM");
+    // dewy may end before the grace period does.
+    if (killTimer === undefined) process.once("exit", killNow);
     killTimer ??= setTimeout(() => kill("SIGKILL"), TERM_GRACE_MS);
   };
   const timer = setTimeout(() => {
@@ -85,6 +88,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
   } finally {
     clearTimeout(timer);
     clearTimeout(killTimer);
+    process.removeListener("exit", killNow);
     options.signal?.removeEventListener("abort", end);
     child.stdout.destroy();
     child.stderr.destroy();

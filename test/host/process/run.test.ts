@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { isRunning } from "../../../src/host/process/processes.ts";
 import { run } from "../../../src/host/process/run.ts";
+import { runCase, runtimes } from "../../runtime/runtimes.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 
 const base = { cwd: "/", env: { PATH: process.env.PATH }, timeoutMs: 20_000 };
@@ -50,6 +51,15 @@ describe("run", () => {
     expect(await result).toMatchObject({ timedOut: true, exitCode: null });
     await until(() => !isAlive(pid));
   });
+
+  it.each(runtimes)(
+    "kills a process that ignores SIGTERM if dewy exits meanwhile, on $name",
+    async (runtime) => {
+      const { code, stdout, stderr } = await runCase(runtime, "test/host/process/run_exit_case.ts");
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      await until(() => !isAlive(Number(stdout)));
+    },
+  );
 
   it("kills a process that ignores SIGTERM for five seconds", async () => {
     const script = "trap 'echo ignored' TERM; echo started; while :; do sleep 0.05; done";
