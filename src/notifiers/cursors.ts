@@ -34,11 +34,14 @@ export class Cursors {
   readonly #directory: string;
   readonly #exclusively = exclusive();
   readonly #cursors: Map<string, Cursor>;
+  /** Whether there is a file that says nothing. */
+  readonly isUnreadable: boolean;
   #isChanged = false;
 
-  private constructor(directory: string, cursors: Map<string, Cursor>) {
+  private constructor(directory: string, cursors: Map<string, Cursor>, isUnreadable: boolean) {
     this.#directory = directory;
     this.#cursors = cursors;
+    this.isUnreadable = isUnreadable;
   }
 
   /** What cannot be read counts as empty. */
@@ -48,7 +51,8 @@ export class Cursors {
     await removeTemporaries(path);
     const text = await readOwnFileIfPresent(path).catch(() => undefined);
     const { success, output } = v.safeParse(File, text);
-    return new Cursors(directory, new Map(Object.entries(success ? output.notifiers : {})));
+    const cursors = new Map(Object.entries(success ? output.notifiers : {}));
+    return new Cursors(directory, cursors, text !== undefined && !success);
   }
 
   get(key: string): Cursor | undefined {

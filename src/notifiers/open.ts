@@ -146,6 +146,11 @@ class OpenNotifications implements Notifications {
   async #replay(root: string): Promise<void> {
     const startedAt = new Date(this.#context.clock.now()).toISOString();
     const cursors = await Cursors.load(root);
+    if (cursors.isUnreadable) {
+      const hint = "notifications that waited for this start are not sent";
+      const fields = { file: ".dewy/notified.json", hint };
+      this.#context.emit({ type: "warning", message: "Delivery state unreadable", fields });
+    }
     const entries: JournalEntry[] = [];
     try {
       for await (const entry of readJournal(root)) entries.push(entry);

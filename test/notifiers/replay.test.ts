@@ -332,6 +332,7 @@ test.each(["{", '{"format":2}', ""])("a cursor file with %j counts as empty", as
   run.emit(downloaded("v1"));
   await run.stop();
   expect(self.arrived).toEqual(["a: Downloaded artifact for v1"]);
+  expect(self.events).toMatchObject([{ message: "Delivery state unreadable" }]);
 });
 
 test("what a killed process left beside the cursor file is removed", async () => {

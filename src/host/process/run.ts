@@ -63,7 +63,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     kill("SIGTERM");
     // dewy may end before the grace period does.
     if (killTimer === undefined) process.once("exit", killNow);
-    killTimer ??= setTimeout(() => kill("SIGKILL"), TERM_GRACE_MS);
+    killTimer ??= setTimeout(killNow, TERM_GRACE_MS);
   };
   const timer = setTimeout(() => {
     timedOut = true;
