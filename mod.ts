@@ -24,6 +24,7 @@ export {
   NotFoundError,
   RemoteError,
   type RemoteErrorOptions,
+  VerificationError,
 } from "./src/core/error.ts";
 export type {
   DewyEvent,

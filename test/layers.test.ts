@@ -16,6 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   resolve: ["core", "version", "platform"],
   http: ["core"],
   auth: ["core", "http"],
+  verify: ["core"],
   "auth/google": ["core", "http"],
   gen: [],
   deploy: ["core", "version", "platform", "resolve"],

@@ -10,6 +10,7 @@ const BY_CODE: Readonly<Record<ErrorCode, number>> = {
   timeout: 2,
   remote: 2,
   integrity: 2,
+  unverified: 2,
   archive: 3,
   host: 3,
   deploy: 4,

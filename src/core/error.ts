@@ -15,6 +15,7 @@ export type ErrorCode =
   | "timeout"
   | "remote"
   | "integrity"
+  | "unverified"
   | "archive"
   | "host"
   | "deploy"
@@ -30,6 +31,7 @@ export const ERROR_CODES: readonly ErrorCode[] = [
   "timeout",
   "remote",
   "integrity",
+  "unverified",
   "archive",
   "host",
   "deploy",
@@ -117,6 +119,20 @@ export class NotFoundError extends DewyError {
   /** The message names the missing object and its location. */
   constructor(message: string, options: DewyErrorOptions = {}) {
     super(message, { code: "not-found", fault: "remote", ...options });
+  }
+}
+
+/**
+ * A release that `--verify` does not let pass: a signature, a checksum or an attestation is missing or wrong, or cannot be
+ * evaluated now. The version is not marked bad, and is retried. Exit code 2; code `unverified`.
+ */
+export class VerificationError extends DewyError {
+  /** The name of the class. */
+  override readonly name: string = "VerificationError";
+
+  /** The message names the file, what is missing or wrong, and how to produce it. */
+  constructor(message: string, options: DewyErrorOptions = {}) {
+    super(message, { code: "unverified", fault: "remote", retryable: true, ...options });
   }
 }
 

@@ -7,6 +7,7 @@
 import type { Clock } from "./clock.ts";
 import type { DeployPhase, DewyError } from "./error.ts";
 import type { Operator } from "./operator.ts";
+import type { Proof, SignerIdentity } from "./proof.ts";
 
 /** The result of a hook. */
 export interface HookResult {
@@ -27,7 +28,14 @@ export interface HookResult {
 }
 
 /** Why an available version is not deployed. */
-export type WaitReason = "pinned" | "paused" | "skipped" | "window" | "min-age" | "no-downgrade";
+export type WaitReason =
+  | "pinned"
+  | "paused"
+  | "skipped"
+  | "window"
+  | "min-age"
+  | "no-downgrade"
+  | "major";
 
 /** Why a generation was started: `start` if it is the first of this dewy process, otherwise the app was restarted. */
 export type StartReason = "start" | "deploy" | "rollback" | "signal" | "operator" | "crash";
@@ -114,6 +122,23 @@ export type DewyEvent =
     }
   /** The artifact was downloaded, but the registry states no digest to verify it with. */
   | { type: "unverified"; tag: string; artifact: string }
+  | {
+      /** The policy of `--verify` holds for the bytes that will run. */
+      type: "verified";
+      tag: string;
+      artifact: string;
+      /** Empty if nothing could be verified, and nothing had to be. */
+      proofs: readonly Proof[];
+    }
+  | {
+      /** The signer of a release was seen for the first time, or accepted by an operator. */
+      type: "signer-trusted";
+      tag: string;
+      identity: SignerIdentity | string;
+      operator?: Operator | undefined;
+    }
+  /** The listing of the registry has not changed for longer than `--max-staleness`. */
+  | { type: "listing-stale"; since: Date; maxMs: number }
   | {
       type: "extracted";
       tag: string;

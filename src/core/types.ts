@@ -75,6 +75,8 @@ export interface ReadyResolution {
    * false: it is placed under a name without version and platform.
    */
   isNamed?: boolean;
+  /** All files of the release, the artifact included, where the registry lists them: signatures and checksums. */
+  files?: readonly Artifact[];
   /** Every candidate, chosen or skipped. Only with `explain: true`. */
   explanation?: Candidates;
 }

@@ -10,6 +10,8 @@ export interface Candidate {
   artifact: Artifact;
   /** Whether `artifact=` is its exact name: if it is not an archive, it then keeps that name. */
   isNamed?: boolean;
+  /** The files of the release, for its verification. */
+  files?: readonly Artifact[];
 }
 
 export interface Staged {

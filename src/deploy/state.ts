@@ -1,6 +1,7 @@
 // Which release is live is not part of the state: only the symlink `current` says so.
 import { parseDigest } from "../core/digest.ts";
 import type { Operator } from "../core/operator.ts";
+import type { VerifyKind } from "../core/proof.ts";
 import type { Artifact, Release } from "../core/types.ts";
 
 /** The digest is the registry's or computed from the download; the revision is opaque. */
@@ -108,6 +109,22 @@ export interface DeployState {
   /** The versions that `--min-age` has seen, the latest last. */
   seen?: readonly SeenVersion[] | undefined;
   reports?: readonly PendingReport[] | undefined;
+  /** The signers that were seen here, and that later versions must have. */
+  signers?: readonly TrustedSigner[] | undefined;
+  /** Tags that an operator has accepted with `dewy trust accept`, whatever their signer. */
+  accepted?: readonly (Decision & { tag: string })[] | undefined;
+  /** The highest version ever deployed here. Nothing lower comes by itself under an explicit policy. */
+  highest?: string | undefined;
+  /** The last listing, as a hash, and when it last changed. */
+  listing?: { hash: string; changedAt: string } | undefined;
+}
+
+/** A signer by its key, or by issuer, repository and workflow without the ref. */
+export interface TrustedSigner {
+  kind: VerifyKind;
+  signer: string;
+  tag: string;
+  at: string;
 }
 
 export const EMPTY_STATE: DeployState = { format: 1, releases: [], bad: [], known: [] };

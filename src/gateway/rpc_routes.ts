@@ -155,6 +155,7 @@ const CODES: Readonly<Record<ErrorCode, Code>> = {
   timeout: Code.Unavailable,
   remote: Code.Unavailable,
   integrity: Code.DataLoss,
+  unverified: Code.FailedPrecondition,
   archive: Code.Internal,
   host: Code.Unavailable,
   deploy: Code.Internal,

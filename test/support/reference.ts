@@ -26,6 +26,7 @@ import {
   IntegrityError,
   NotFoundError,
   RemoteError,
+  VerificationError,
 } from "../../src/core/error.ts";
 import type { OptionSpec } from "../../src/core/url.ts";
 import type { NotifierDriver } from "../../src/notifiers/driver.ts";
@@ -130,6 +131,10 @@ const ERRORS: Readonly<Record<ErrorCode, { error: DewyError; meaning: string }>>
   integrity: {
     error: new IntegrityError(""),
     meaning: "Bytes that differ from what the registry states",
+  },
+  unverified: {
+    error: new VerificationError(""),
+    meaning: "A release that `--verify` does not let pass; it is retried",
   },
   archive: {
     error: new ArchiveError(""),

@@ -349,6 +349,34 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
         "Deploy this tag even though its bytes have changed since it was staged; applies once, to the bytes of the first poll; repeatable",
     },
   ],
+  Verification: [
+    {
+      name: "verify",
+      value: "<kind>",
+      commands: [...DEPLOYING, "check", "explain"],
+      description:
+        "What must be verified before a version goes live: checksums, minisign=KEY, ssh=ALLOWED_SIGNERS, openpgp=KEYFILE, sigstore=IDENTITY,ISSUER, sigstore-key=FILE, github=OWNER/REPO[@WORKFLOW]; auto (default): what the release offers, by the signer seen first; none; repeatable, all must hold",
+    },
+    {
+      name: "trusted-root",
+      value: "<path>",
+      commands: [...DEPLOYING, "check", "explain"],
+      description:
+        "File with Sigstore's trusted root, for machines without a way out (default: shipped, and refreshed by TUF)",
+    },
+    {
+      name: "confirm-major",
+      commands: DEPLOYING,
+      description:
+        "Hold back a version more than one major version above all that were seen here, until dewy deploy",
+    },
+    {
+      name: "max-staleness",
+      value: "<duration>",
+      commands: DEPLOYING,
+      description: "Warn if the registry's listing has not changed for so long (default: never)",
+    },
+  ],
   Policy: [
     {
       name: "window",

@@ -134,6 +134,19 @@ const LINES: Lines = {
     }),
   unverified: ({ tag, artifact }) =>
     line("info", "Artifact not verified, the registry has no checksum", { tag, artifact }),
+  verified: ({ tag, artifact, proofs }) =>
+    line("info", "Artifact verified", {
+      tag,
+      artifact,
+      by: proofs.map(({ kind }) => kind).join(", "),
+    }),
+  "signer-trusted": ({ tag, identity }) =>
+    line("info", "Signer trusted from now on", {
+      tag,
+      signer: typeof identity === "string" ? identity : identity.subject,
+    }),
+  "listing-stale": ({ since }) =>
+    line("warn", "The registry's listing has not changed for long", { since: since.toISOString() }),
   extracted: ({ tag, directory, entries, bytes, durationMs }) =>
     line("info", "Archive extracted", {
       tag,

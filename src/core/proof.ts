@@ -1,0 +1,35 @@
+/** The kinds of verification that `--verify` accepts. */
+export type VerifyKind =
+  | "checksums"
+  | "minisign"
+  | "ssh"
+  | "openpgp"
+  | "sigstore"
+  | "sigstore-key"
+  | "github";
+
+/** The signer of a keyless signature or an attestation, as its certificate says. */
+export interface SignerIdentity {
+  /** The issuer of the token: `https://token.actions.githubusercontent.com`. */
+  issuer: string;
+  /** The subject of the certificate, with its ref: `https://github.com/o/r/.github/workflows/release.yml@refs/tags/v1`. */
+  subject: string;
+  /** `https://github.com/o/r`, where the certificate says so. */
+  repository?: string | undefined;
+}
+
+/** What a verification has proved. */
+export interface Proof {
+  kind: VerifyKind;
+  /** The file with the signature, or the service that has the attestation. */
+  evidence: string;
+  /** The checksum file that lists the artifact, if the signature covers that and not the artifact itself. */
+  checksums?: string | undefined;
+  /** The key: its id or fingerprint, or the principal. */
+  signer?: string | undefined;
+  identity?: SignerIdentity | undefined;
+  /** When it was signed, in ISO 8601, as far as that is proved. */
+  signedAt?: string | undefined;
+  /** The transparency log and the index of the entry. */
+  log?: string | undefined;
+}

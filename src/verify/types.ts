@@ -1,0 +1,77 @@
+import type { Clock } from "../core/clock.ts";
+import type { EventSink } from "../core/event.ts";
+import type { Proof, VerifyKind } from "../core/proof.ts";
+import type { Artifact } from "../core/types.ts";
+
+/** A release that is verified: the bytes that will run, and the files beside them. */
+export interface Subject {
+  tag: string;
+  /** The name of the artifact in the release. */
+  name: string;
+  /** The SHA-256 of the bytes that will run, in lower-case hex. */
+  sha256: string;
+  /** In bytes; absent for images. */
+  size?: number | undefined;
+  /** Streams the bytes that will run, as often as needed; absent for images. */
+  open?: (() => ReadableStream<Uint8Array>) | undefined;
+  /** All files of the release. */
+  files: readonly Artifact[];
+  /** Reads one of the files. Rejects if it has more than `maxBytes`. */
+  read(file: Artifact, maxBytes: number): Promise<Uint8Array>;
+}
+
+export interface VerifyContext {
+  fetch: typeof globalThis.fetch;
+  clock: Clock;
+  emit: EventSink;
+  /** Reads a key file of this machine; absent on the edge. */
+  readTextFile?: ((path: string) => Promise<string>) | undefined;
+  /** The path of `--trusted-root`. */
+  trustedRoot?: string | undefined;
+  /** Where the trust root of Sigstore is cached; absent without a disk. */
+  cacheDirectory?: string | undefined;
+  /** Calls GitHub's API with the credentials of `ghr://`. */
+  github?: ((path: string, signal: AbortSignal) => Promise<unknown>) | undefined;
+  /** The signatures and attestations of an image; absent for files. */
+  image?: ImageEvidence | undefined;
+}
+
+/** What an image registry has beside an image: by cosign's tags, and as OCI 1.1 referrers. */
+export interface ImageEvidence {
+  /** Each as a Sigstore bundle in JSON, or as a simple signing payload with its annotations. */
+  list(digest: string, signal: AbortSignal): Promise<readonly ImageSignature[]>;
+}
+
+export interface ImageSignature {
+  /** Where it was found: a tag, or the digest of a manifest. */
+  evidence: string;
+  bundle?: string | undefined;
+  /** Cosign's simple signing: https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md */
+  simple?: { payload: Uint8Array; annotations: Readonly<Record<string, string>> } | undefined;
+}
+
+/** One rule of a policy, ready to verify releases. */
+export interface Verifier {
+  readonly kind: VerifyKind;
+  /**
+   * Verifies the artifact itself, or bytes that stand for it: a checksum file that lists it.
+   *
+   * @throws VerificationError if the signature is missing or wrong, or cannot be evaluated now.
+   */
+  verify(subject: Subject, signal: AbortSignal): Promise<Proof>;
+}
+
+export interface VerifierDriver {
+  readonly kind: VerifyKind;
+  /** The form of the flag: `minisign=KEY`. */
+  readonly syntax: string;
+  readonly description: string;
+  /** Reads the value of the rule. Throws a ConfigError that names `--verify`. Key files are read at the first use. */
+  open(value: string, context: VerifyContext): Verifier;
+  /** For `auto`: the proofs that the release offers, of any signer; empty if it offers none. */
+  offered?(
+    subject: Subject,
+    context: VerifyContext,
+    signal: AbortSignal,
+  ): Promise<readonly Proof[]>;
+}
