@@ -5,6 +5,7 @@
  */
 import { ConfigError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
+import { installCommand, isMissingPackage } from "../core/optional_packages.ts";
 
 /** The versions that dewy is tested with. */
 export const PACKAGES = {
@@ -53,34 +54,12 @@ async function load<T>(packages: () => Promise<T>): Promise<T> {
     return await packages();
   } catch (cause) {
     const reason = messageOf(cause);
-    if (!isMissing(cause)) {
+    if (!isMissingPackage(cause)) {
       throw new ConfigError(`Cannot load OpenTelemetry for --telemetry: ${reason}`, { cause });
     }
     throw new ConfigError(
-      `Cannot use --telemetry: the OpenTelemetry packages are not installed; install them next to dewy: ${installCommand(import.meta.url)}`,
+      `Cannot use --telemetry: the OpenTelemetry packages are not installed; install them next to dewy: ${installCommand(PACKAGES, import.meta.url)}`,
       { cause },
     );
   }
-}
-
-/** Node and Bun set the code; Deno only describes what it did not find. */
-function isMissing(error: unknown): boolean {
-  const { code } = error as { code?: unknown };
-  return (
-    code === "ERR_MODULE_NOT_FOUND" || /\bnot (find|found|a dependency)/i.test(messageOf(error))
-  );
-}
-
-/** The command that installs the packages where a module of dewy at this URL finds them. npx has a directory for each set of packages. */
-export function installCommand(moduleUrl: string, runtime: object = globalThis): string {
-  const names = Object.entries(PACKAGES).map(([name, version]) => `${name}@${version}`);
-  if ("Deno" in runtime) return `deno add ${names.map((name) => `npm:${name}`).join(" ")}`;
-  if (moduleUrl.includes("/_npx/")) {
-    return `npx ${["dewy", ...names].map((name) => `--package ${name}`).join(" ")} -- dewy …`;
-  }
-  const isGlobalOfBun = moduleUrl.includes("/install/global/node_modules/");
-  const isGlobalOfNpm = /\/(lib|npm)\/node_modules\/dewy\//.test(moduleUrl);
-  const isBun = isGlobalOfBun || ("Bun" in runtime && !isGlobalOfNpm);
-  const globally = isGlobalOfBun || isGlobalOfNpm ? " --global" : "";
-  return `${isBun ? "bun add" : "npm install"}${globally} ${names.join(" ")}`;
 }

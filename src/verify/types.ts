@@ -28,6 +28,8 @@ export interface VerifyContext {
   readTextFile?: ((path: string) => Promise<string>) | undefined;
   /** The path of `--trusted-root`. */
   trustedRoot?: string | undefined;
+  /** The trusted roots of Sigstore as JSON, kept up to date by the host; without it, the one in the package is used. */
+  sigstoreRoots?: ((signal: AbortSignal) => Promise<readonly unknown[]>) | undefined;
   /** Where the trust root of Sigstore is cached; absent without a disk. */
   cacheDirectory?: string | undefined;
   /** Calls GitHub's API with the credentials of `ghr://`. */

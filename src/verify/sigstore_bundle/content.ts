@@ -1,3 +1,4 @@
+import { hexToBytes } from "../../core/encoding.ts";
 import { type Bundle, BundleError, type Bytes, type HashName, type Message } from "./bundle.ts";
 import { preAuthEncoding, type Statement, statementAbout } from "./envelope.ts";
 import { isSameBytes, type PublicKey } from "./public_key.ts";
@@ -39,7 +40,8 @@ export async function verifyContent(
 const WRONG = "the signature is wrong, or made with another key";
 
 async function isSigned(message: Message, file: SignedFile, key: PublicKey): Promise<boolean> {
-  const digest = message.hash === "sha256" ? fromHex(file.sha256) : await hash(file, message.hash);
+  const digest =
+    message.hash === "sha256" ? hexToBytes(file.sha256) : await hash(file, message.hash);
   if (!isSameBytes(digest, message.digest)) {
     throw new BundleError("the signature is of a file with another digest");
   }
@@ -84,8 +86,3 @@ async function* chunksOf({ bytes, open }: SignedFile): AsyncIterable<Uint8Array>
     reader.cancel().catch(() => {});
   }
 }
-
-function fromHex(hex: string): Bytes {
-  return Uint8Array.from(hex.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16));
-}
-

@@ -33,8 +33,6 @@ export function statementAbout(envelope: Envelope, sha256: string): Statement {
 export function preAuthEncoding({ payloadType, payload }: Envelope): Bytes {
   const encoder = new TextEncoder();
   const type = encoder.encode(payloadType);
-  const header = encoder.encode(
-    `DSSEv1 ${type.byteLength} ${payloadType} ${payload.byteLength} `,
-  );
+  const header = encoder.encode(`DSSEv1 ${type.byteLength} ${payloadType} ${payload.byteLength} `);
   return concat(header, payload);
 }

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { base64ToBytes, sha256 } from "../../core/encoding.ts";
+import { base64ToBytes, hexToBytes, sha256 } from "../../core/encoding.ts";
 import { type Bundle, BundleError, BYTES, type Bytes, type LogEntry } from "./bundle.ts";
 import { preAuthEncoding } from "./envelope.ts";
 import { decodePem, isSameBytes } from "./public_key.ts";
@@ -15,11 +15,7 @@ interface Logged {
 }
 
 const fromBase64 = (text: string): Bytes => base64ToBytes(text) ?? new Uint8Array();
-const HEX = v.pipe(
-  v.string(),
-  v.regex(/^(?:[0-9a-f]{2})+$/),
-  v.transform((hex) => Uint8Array.from(hex.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16))),
-);
+const HEX = v.pipe(v.string(), v.regex(/^(?:[0-9a-f]{2})+$/), v.transform(hexToBytes));
 const TEXT = v.pipe(
   BYTES,
   v.transform((bytes) => new TextDecoder().decode(bytes)),

@@ -1,13 +1,37 @@
 import { base64ToBytes, bytesToBase64, bytesToHex, sha256 } from "../../core/encoding.ts";
-import { BundleError, type Bytes, concat, type LogEntry } from "./bundle.ts";
+import { type Bundle, BundleError, type Bytes, concat, type LogEntry } from "./bundle.ts";
+import { verifyBody } from "./log_body.ts";
 import { type TransparencyLog, wasValidAt } from "./logs.ts";
 import { isSameBytes } from "./public_key.ts";
+import type { TrustedRoot } from "./trusted_root.ts";
 
 export interface LoggedEntry {
   log: TransparencyLog;
   index: bigint;
   /** When the log integrated the entry, if it has signed that. Rekor v2 does not. */
   time?: Date | undefined;
+}
+
+/**
+ * Verifies that trusted logs have the entries of a bundle, and that these are about its signature by this certificate or
+ * key. At least one entry is required, if the trusted root names logs at all.
+ *
+ * @throws {BundleError}
+ */
+export async function verifyEntries(
+  { entries, content }: Bundle,
+  verifier: Bytes,
+  { json, logs }: TrustedRoot,
+): Promise<readonly LoggedEntry[]> {
+  if (entries.length === 0 && (json.tlogs ?? []).length > 0) {
+    throw new BundleError("it has no entry of a transparency log");
+  }
+  const logged: LoggedEntry[] = [];
+  for (const entry of entries) {
+    logged.push(await verifyEntry(entry, logs));
+    await verifyBody(entry, content, verifier);
+  }
+  return logged;
 }
 
 /**

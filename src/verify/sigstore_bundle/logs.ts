@@ -14,7 +14,11 @@ export interface TransparencyLog {
   end?: Date | undefined;
 }
 
-const TIME = v.pipe(v.string(), v.isoTimestamp(), v.transform((text) => new Date(text)));
+const TIME = v.pipe(
+  v.string(),
+  v.isoTimestamp(),
+  v.transform((text) => new Date(text)),
+);
 const ID = v.object({ keyId: BYTES });
 
 const ROOT = v.object({

@@ -1,4 +1,4 @@
-import { base64ToBytes, bytesToHex } from "../../core/encoding.ts";
+import { base64ToBytes, bytesToHex, hexToBytes } from "../../core/encoding.ts";
 import {
   CURVES,
   type CurveName,
@@ -98,8 +98,7 @@ async function rsaKey(spki: Bytes, key: CryptoKey): Promise<PublicKey> {
   const rsa: RsaKey = { n: modulus, e: integerOf(e), size };
   return {
     spki,
-    verify: (data, signature) =>
-      crypto.subtle.verify("RSASSA-PKCS1-v1_5", key, signature, data),
+    verify: (data, signature) => crypto.subtle.verify("RSASSA-PKCS1-v1_5", key, signature, data),
     verifyDigest: (digest, signature) => verifyRsa(rsa, digest, signature),
   };
 }
@@ -144,7 +143,7 @@ function isPositive([first, second = 0]: Bytes): boolean {
 function toRaw({ r, s }: EcdsaSignature, size: number): Bytes | undefined {
   const [left, right] = [r, s].map((value) => value.toString(16).padStart(size * 2, "0"));
   if (left?.length !== size * 2 || right?.length !== size * 2) return undefined;
-  return Uint8Array.from((left + right).match(/../g) ?? [], (byte) => Number.parseInt(byte, 16));
+  return hexToBytes(left + right);
 }
 
 export function isSameBytes(one: Uint8Array, other: Uint8Array): boolean {

@@ -1,0 +1,142 @@
+import * as v from "valibot";
+import { bytesToHex, hexToBytes, sha256 } from "../../core/encoding.ts";
+import type { Artifact } from "../../core/types.ts";
+import type { ImageSignature, Subject, VerifyContext } from "../types.ts";
+import { type Bundle, BundleError, type Bytes, parseBundle } from "./bundle.ts";
+import { checksumFilesOf } from "./checksum_files.ts";
+import type { SignedFile } from "./content.ts";
+import { bundleOfAnnotations, bundleOfBlob } from "./cosign.ts";
+
+/** A bundle that may prove who has signed a release. */
+export interface Candidate {
+  /** The file, or the image's tag or manifest, that it was found in. */
+  evidence: string;
+  /** The checksum file that it is for, if it is not for the artifact itself. */
+  checksums?: string | undefined;
+  /** What it should be about. */
+  file: SignedFile;
+  /** @throws {BundleError} Or any other error, if it is malformed. */
+  parse(): Promise<Bundle>;
+}
+
+const SUFFIXES = [".sigstore.json", ".sigstore", ".bundle"];
+const MAX_BUNDLE_BYTES = 4 * 2 ** 20;
+const MAX_BUNDLES = 8;
+
+export function bundlesOf(
+  subject: Subject,
+  { image }: VerifyContext,
+  signal: AbortSignal,
+): AsyncIterable<Candidate> {
+  return image === undefined
+    ? bundlesOfFiles(subject, signal)
+    : bundlesOfImage(subject, image.list(`sha256:${subject.sha256}`, signal));
+}
+
+/** Those beside the artifact, those beside checksum files that list it, then attestations of several files. */
+async function* bundlesOfFiles(subject: Subject, signal: AbortSignal): AsyncIterable<Candidate> {
+  const { name, sha256, open, files } = subject;
+  const artifact: SignedFile = { name, sha256, open };
+  const own = bundlesBeside(name, files).map((bundle) => ({ bundle, file: artifact }));
+  const shared = files
+    .filter((file) => isOfNoFile(file, files))
+    .map((bundle) => ({ bundle, file: artifact }));
+  const ofChecksums = async () =>
+    (await checksumFilesOf(subject, signal)).flatMap((file) =>
+      bundlesBeside(file.name, files).map((bundle) => ({ bundle, file })),
+    );
+  let left = MAX_BUNDLES;
+  for (const find of [() => own, ofChecksums, () => shared]) {
+    for (const { bundle, file } of await find()) {
+      if (left === 0) return;
+      left -= 1;
+      const bytes = await subject.read(bundle, MAX_BUNDLE_BYTES);
+      yield {
+        evidence: bundle.name,
+        checksums: file === artifact ? undefined : file.name,
+        file,
+        parse: async () => parseFile(bytes, file.sha256),
+      };
+    }
+  }
+}
+
+function bundlesBeside(name: string, files: readonly Artifact[]): readonly Artifact[] {
+  return SUFFIXES.flatMap((suffix) => files.filter((file) => file.name === name + suffix));
+}
+
+function isOfNoFile({ name }: Artifact, files: readonly Artifact[]): boolean {
+  const suffix = SUFFIXES.find((one) => name.endsWith(one));
+  if (suffix === undefined || suffix === ".bundle") return false;
+  return !files.some((file) => file.name + suffix === name);
+}
+
+function parseFile(bytes: Uint8Array, digest: string): Bundle {
+  const json = parseJson(new TextDecoder().decode(bytes));
+  return parseBundle(bundleOfBlob(json, hexToBytes(digest)) ?? json);
+}
+
+async function* bundlesOfImage(
+  { name, sha256 }: Subject,
+  signatures: Promise<readonly ImageSignature[]>,
+): AsyncIterable<Candidate> {
+  const image: SignedFile = { name, sha256 };
+  for (const { evidence, bundle, simple } of (await signatures).slice(0, MAX_BUNDLES)) {
+    if (bundle !== undefined) {
+      yield { evidence, file: image, parse: async () => parseBundle(parseJson(bundle)) };
+    }
+    if (simple !== undefined) yield await simpleCandidate(evidence, image, simple);
+  }
+}
+
+/** A signature of a payload that names the image, or an attestation about the image. */
+async function simpleCandidate(
+  evidence: string,
+  image: SignedFile,
+  { payload, annotations }: NonNullable<ImageSignature["simple"]>,
+): Promise<Candidate> {
+  const bytes: Bytes = new Uint8Array(payload);
+  const digest = await sha256(bytes);
+  const signed = { name: evidence, sha256: bytesToHex(digest), bytes };
+  const json = new TextDecoder().decode(bytes);
+  const isAttestation = v.is(v.object({ payloadType: v.string() }), tryParse(json));
+  return {
+    evidence,
+    file: isAttestation ? image : signed,
+    async parse() {
+      if (!isAttestation) requireImage(parseJson(json), image.sha256);
+      return parseBundle(bundleOfAnnotations(annotations, bytes, digest));
+    },
+  };
+}
+
+/** https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md#simple-signing */
+const SIMPLE = v.object({
+  critical: v.object({
+    type: v.picklist(["cosign container image signature", "atomic container signature"]),
+    image: v.object({ "docker-manifest-digest": v.string() }),
+  }),
+});
+
+function requireImage(payload: unknown, digest: string): void {
+  const parsed = v.safeParse(SIMPLE, payload);
+  if (!parsed.success) throw new BundleError("the payload is not one of simple signing");
+  const signed = parsed.output.critical.image["docker-manifest-digest"];
+  if (signed !== `sha256:${digest}`) throw new BundleError(`the signature is of ${signed}`);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new BundleError("it is not JSON", { cause });
+  }
+}
+
+function tryParse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,92 @@
+import { DewyError, VerificationError } from "../../core/error.ts";
+import { messageOf } from "../../core/message_of.ts";
+import type { Proof, VerifyKind } from "../../core/proof.ts";
+import { printable, shorten } from "../../core/text.ts";
+import type { Subject, VerifyContext } from "../types.ts";
+import { type Bundle, BundleError } from "./bundle.ts";
+import { bundlesOf, type Candidate } from "./find.ts";
+import type { LoggedEntry } from "./log_entry.ts";
+import { type TrustedRoot, trustedRoots } from "./trusted_root.ts";
+
+/** Verifies one bundle. Throws a BundleError, or any other error if the bundle is malformed. */
+export type Check = (
+  bundle: Bundle,
+  candidate: Candidate,
+  root: TrustedRoot,
+) => Promise<Omit<Proof, "kind" | "evidence" | "checksums">>;
+
+export interface Rule {
+  kind: VerifyKind;
+  check: Check;
+  /** The options of cosign that sign as the rule wants it. */
+  signWith: string;
+}
+
+/**
+ * Returns the proof of the first bundle for which the check holds.
+ *
+ * @throws {VerificationError} If there is none.
+ */
+export async function proveByBundle(
+  rule: Rule,
+  subject: Subject,
+  context: VerifyContext,
+  signal: AbortSignal,
+): Promise<Proof> {
+  const reasons: string[] = [];
+  let roots: readonly TrustedRoot[] | undefined;
+  for await (const candidate of bundlesOf(subject, context, signal)) {
+    signal.throwIfAborted();
+    roots ??= await trustedRoots(context, signal);
+    const result = await tryBundle(rule, candidate, roots);
+    if (typeof result !== "string") return result;
+    reasons.push(`${candidate.evidence}: ${result}`);
+  }
+  throw new VerificationError(
+    `Cannot verify "${subject.name}" of ${subject.tag} with ${rule.kind}: ${reasonOf(reasons, context)}; ${advice(rule, subject, context)}`,
+  );
+}
+
+/** The proof, or the reason why there is none. */
+async function tryBundle(
+  { kind, check }: Rule,
+  candidate: Candidate,
+  roots: readonly TrustedRoot[],
+): Promise<Proof | string> {
+  const { evidence, checksums } = candidate;
+  let reason: string | undefined;
+  for (const root of roots) {
+    try {
+      const proved = await check(await candidate.parse(), candidate, root);
+      return { kind, evidence, checksums, ...proved };
+    } catch (error) {
+      if (error instanceof DewyError) throw error;
+      reason ??=
+        error instanceof BundleError ? error.message : `it is malformed: ${messageOf(error)}`;
+    }
+  }
+  return reason ?? "there is no trusted root";
+}
+
+function reasonOf([first, ...more]: readonly string[], { image }: VerifyContext): string {
+  if (first === undefined) {
+    return image === undefined
+      ? "the release has no Sigstore bundle for it, nor for a checksum file that lists it"
+      : "the registry has no signature for it";
+  }
+  const others = more.length === 0 ? "" : ` (and ${more.length} more)`;
+  return shorten(printable(first), 500) + others;
+}
+
+function advice({ signWith }: Rule, { name, sha256 }: Subject, { image }: VerifyContext): string {
+  return image === undefined
+    ? `sign it in CI: cosign sign-blob ${signWith} --bundle ${name}.sigstore.json ${name}`
+    : `sign it in CI: cosign sign ${signWith} IMAGE@sha256:${sha256}`;
+}
+
+/** The fields of a proof that come from the log. */
+export function logProof(entries: readonly LoggedEntry[]): Pick<Proof, "log" | "signedAt"> {
+  const [entry] = entries;
+  if (entry === undefined) return {};
+  return { log: `${entry.log.name} ${entry.index}`, signedAt: entry.time?.toISOString() };
+}

@@ -1,0 +1,240 @@
+import {
+  createHash,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign,
+  X509Certificate,
+} from "node:crypto";
+import { initializeCA, initializeCTLog, initializeTLog, initializeTSA } from "@sigstore/mock";
+import type { SignerIdentity } from "../../src/core/proof.ts";
+
+export const ISSUER = "https://token.actions.githubusercontent.com";
+export const WORKFLOW = "https://github.com/acme/app/.github/workflows/release.yml";
+
+export const SIGNER: SignerIdentity = {
+  issuer: ISSUER,
+  subject: `${WORKFLOW}@refs/tags/v1.0.0`,
+  repository: "https://github.com/acme/app",
+};
+
+/** A bundle as JSON; tests change it to break it. */
+// biome-ignore lint/suspicious/noExplicitAny: a JSON document, of which tests change any part.
+export type BundleJson = any;
+
+export interface FakeSigstore {
+  trustedRoot: object;
+  /** Signs a file as `cosign sign-blob` does. */
+  signFile(content: string | Uint8Array, signer?: Partial<SignerIdentity>): Promise<BundleJson>;
+  /** Attests files as `actions/attest-build-provenance` does. */
+  attest(
+    subjects: readonly { name: string; sha256: string }[],
+    options?: AttestOptions,
+  ): Promise<BundleJson>;
+  /** Signs a file with a key, as `cosign sign-blob --key` does. */
+  signFileWith(key: KeyObject, content: string | Uint8Array): Promise<BundleJson>;
+}
+
+export interface AttestOptions extends Partial<SignerIdentity> {
+  predicateType?: string;
+  predicate?: unknown;
+  /** More extensions of the certificate, by OID. */
+  extensions?: Readonly<Record<string, string>>;
+}
+
+export interface FakeSigstoreOptions {
+  /** Without logs, as GitHub's instance for private repositories: only timestamps. */
+  hasLogs?: boolean;
+  /** The time at which certificates are issued. Defaults to now, which is that of the log and the timestamps. */
+  issuedAt?: Date;
+}
+
+const KEY = { namedCurve: "P-256" };
+const ISSUER_V1 = "1.3.6.1.4.1.57264.1.1";
+const ISSUER_V2 = "1.3.6.1.4.1.57264.1.8";
+const REPOSITORY = "1.3.6.1.4.1.57264.1.12";
+const SHA256_OID = "2.16.840.1.101.3.4.2.1";
+
+/** A certificate authority with its log, a transparency log, and a timestamp authority. */
+export async function fakeSigstore(options: FakeSigstoreOptions = {}): Promise<FakeSigstore> {
+  const { hasLogs = true, issuedAt } = options;
+  const keys = generateKeyPairSync("ec", KEY);
+  const ctlog = await initializeCTLog(keys);
+  const ca = await initializeCA(keys, hasLogs ? ctlog : undefined, issuedAt);
+  const tlog = await initializeTLog("https://rekor.example", keys);
+  const tsa = await initializeTSA(keys);
+
+  const materials = async (entry: object, signature: Buffer): Promise<object> => {
+    const signedTimestamp = await tsa.timestamp({
+      artifactHash: digest(signature),
+      hashAlgorithmOID: SHA256_OID,
+      nonce: 1,
+      policyOID: "1.3.6.1.4.1.57264.2",
+    });
+    return {
+      tlogEntries: hasLogs ? [await logged(tlog, entry)] : [],
+      timestampVerificationData: {
+        rfc3161Timestamps: [{ signedTimestamp: base64(signedTimestamp) }],
+      },
+    };
+  };
+  const certify = async (publicKey: KeyObject, signer: AttestOptions): Promise<Buffer> => {
+    const { issuer, subject, repository } = { ...SIGNER, ...signer };
+    const extensions = {
+      [ISSUER_V2]: issuer,
+      [REPOSITORY]: repository ?? "",
+      ...signer.extensions,
+    };
+    return ca.issueCertificate({
+      publicKey: spki(publicKey),
+      subjectAltName: subject,
+      extensions: [
+        { oid: ISSUER_V1, value: issuer, legacy: true },
+        ...Object.entries(extensions).map(([oid, value]) => ({ oid, value })),
+      ],
+    });
+  };
+  const messageBundle = async (
+    content: string | Uint8Array,
+    key: KeyObject,
+    verifier: string,
+    signer: object,
+  ): Promise<BundleJson> => {
+    const signature = sign("sha256", Buffer.from(content), key);
+    const sha256 = digest(content);
+    const entry = {
+      apiVersion: "0.0.1",
+      kind: "hashedrekord",
+      spec: {
+        data: { hash: { algorithm: "sha256", value: sha256.toString("hex") } },
+        signature: { content: base64(signature), publicKey: { content: base64(verifier) } },
+      },
+    };
+    return {
+      mediaType: "application/vnd.dev.sigstore.bundle.v0.3+json",
+      verificationMaterial: { ...signer, ...(await materials(entry, signature)) },
+      messageSignature: {
+        messageDigest: { algorithm: "SHA2_256", digest: base64(sha256) },
+        signature: base64(signature),
+      },
+    };
+  };
+
+  return {
+    trustedRoot: {
+      mediaType: "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
+      tlogs: hasLogs ? [logRoot("https://rekor.example", tlog.publicKey)] : [],
+      ctlogs: hasLogs ? [logRoot("https://ctfe.example", ctlog.publicKey)] : [],
+      certificateAuthorities: [authorityRoot([ca.rootCertificate])],
+      timestampAuthorities: [authorityRoot([tsa.intCertificate, tsa.rootCertificate])],
+    },
+    async signFile(content, signer = {}) {
+      const { publicKey, privateKey } = generateKeyPairSync("ec", KEY);
+      const certificate = await certify(publicKey, signer);
+      const pem = new X509Certificate(certificate).toString();
+      return messageBundle(content, privateKey, pem, {
+        certificate: { rawBytes: base64(certificate) },
+      });
+    },
+    async signFileWith(key, content) {
+      const pem = createPublicKey(key).export({ type: "spki", format: "pem" }).toString();
+      return messageBundle(content, key, pem, { publicKey: { hint: "" } });
+    },
+    async attest(subjects, attestOptions = {}) {
+      const { predicateType = "https://slsa.dev/provenance/v1", predicate = {} } = attestOptions;
+      const { publicKey, privateKey } = generateKeyPairSync("ec", KEY);
+      const certificate = await certify(publicKey, attestOptions);
+      const payload = JSON.stringify({
+        _type: "https://in-toto.io/Statement/v1",
+        subject: subjects.map(({ name, sha256 }) => ({ name, digest: { sha256 } })),
+        predicateType,
+        predicate,
+      });
+      const payloadType = "application/vnd.in-toto+json";
+      const encoded = `DSSEv1 ${payloadType.length} ${payloadType} ${Buffer.byteLength(payload)} ${payload}`;
+      const signature = sign("sha256", Buffer.from(encoded), privateKey);
+      const verifier = base64(new X509Certificate(certificate).toString());
+      const entry = {
+        apiVersion: "0.0.1",
+        kind: "dsse",
+        spec: {
+          payloadHash: { algorithm: "sha256", value: digest(payload).toString("hex") },
+          signatures: [{ signature: base64(signature), verifier }],
+        },
+      };
+      return {
+        mediaType: "application/vnd.dev.sigstore.bundle.v0.3+json",
+        verificationMaterial: {
+          certificate: { rawBytes: base64(certificate) },
+          ...(await materials(entry, signature)),
+        },
+        dsseEnvelope: {
+          payload: base64(payload),
+          payloadType,
+          signatures: [{ sig: base64(signature) }],
+        },
+      };
+    },
+  };
+}
+
+type TransparencyLog = Awaited<ReturnType<typeof initializeTLog>>;
+
+/** What Rekor v1 answers, as far as it is used here. */
+interface LogEntry {
+  body: string;
+  integratedTime: number;
+  logID: string;
+  logIndex: number;
+  verification: {
+    signedEntryTimestamp: string;
+    inclusionProof: { rootHash: string; checkpoint: string };
+  };
+}
+
+async function logged(
+  tlog: TransparencyLog,
+  entry: { kind?: string; apiVersion?: string },
+): Promise<object> {
+  const [log] = Object.values((await tlog.log(entry)) as Record<string, LogEntry>);
+  if (log === undefined) throw new Error("the log has no entry");
+  const { inclusionProof, signedEntryTimestamp } = log.verification;
+  return {
+    logIndex: String(log.logIndex),
+    logId: { keyId: base64(Buffer.from(log.logID, "hex")) },
+    kindVersion: { kind: entry.kind, version: entry.apiVersion },
+    integratedTime: String(log.integratedTime),
+    inclusionPromise: { signedEntryTimestamp },
+    inclusionProof: {
+      logIndex: "0",
+      treeSize: "1",
+      rootHash: base64(Buffer.from(inclusionProof.rootHash, "hex")),
+      hashes: [],
+      checkpoint: { envelope: inclusionProof.checkpoint },
+    },
+    canonicalizedBody: log.body,
+  };
+}
+
+const VALID = { start: "2020-01-01T00:00:00Z" };
+
+function logRoot(baseUrl: string, key: Buffer): object {
+  return {
+    baseUrl,
+    hashAlgorithm: "SHA2_256",
+    publicKey: { rawBytes: base64(key), keyDetails: "PKIX_ECDSA_P256_SHA_256", validFor: VALID },
+    logId: { keyId: base64(digest(key)) },
+  };
+}
+
+function authorityRoot(chain: readonly Buffer[]): object {
+  return {
+    uri: "https://authority.example",
+    certChain: { certificates: chain.map((der) => ({ rawBytes: base64(der) })) },
+    validFor: VALID,
+  };
+}
+
+const spki = (key: KeyObject): Buffer => key.export({ type: "spki", format: "der" });
+const base64 = (data: string | Uint8Array): string => Buffer.from(data).toString("base64");
+const digest = (data: string | Uint8Array): Buffer => createHash("sha256").update(data).digest();
