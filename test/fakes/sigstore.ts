@@ -6,7 +6,7 @@ import {
   sign,
   X509Certificate,
 } from "node:crypto";
-import { initializeCA, initializeCTLog, initializeTLog, initializeTSA } from "@sigstore/mock";
+import { initializeCA, initializeTLog, initializeTSA } from "@sigstore/mock";
 import type { SignerIdentity } from "../../src/core/proof.ts";
 
 export const ISSUER = "https://token.actions.githubusercontent.com";
@@ -59,12 +59,15 @@ const SHA256_OID = "2.16.840.1.101.3.4.2.1";
 export async function fakeSigstore(options: FakeSigstoreOptions = {}): Promise<FakeSigstore> {
   const { hasLogs = true, issuedAt } = options;
   const keys = generateKeyPairSync("ec", KEY);
-  const ctlog = await initializeCTLog(keys);
+  const ctlog = certificateLog(keys.publicKey, keys.privateKey);
   const ca = await initializeCA(keys, hasLogs ? ctlog : undefined, issuedAt);
   const tlog = await initializeTLog("https://rekor.example", keys);
-  const tsa = await initializeTSA(keys);
+  const now = new Date();
+  const tsa = await initializeTSA(keys, now);
 
   const materials = async (entry: object, signature: Buffer): Promise<object> => {
+    // Whole seconds: its encoding of fractions is not always valid.
+    now.setTime(Math.floor(Date.now() / 1_000) * 1_000);
     const signedTimestamp = await tsa.timestamp({
       artifactHash: digest(signature),
       hashAlgorithmOID: SHA256_OID,
@@ -176,6 +179,47 @@ export async function fakeSigstore(options: FakeSigstoreOptions = {}): Promise<F
       };
     },
   };
+}
+
+type CertificateLog = NonNullable<Parameters<typeof initializeCA>[1]>;
+
+/** @sigstore/mock has one as well, but its signatures are empty with this version of its dependencies. */
+function certificateLog(publicKey: KeyObject, privateKey: KeyObject): CertificateLog {
+  const key = spki(publicKey);
+  const logID = digest(key);
+  return {
+    publicKey: key,
+    logID,
+    // https://www.rfc-editor.org/rfc/rfc6962#section-3.2
+    async log(certificate, issuerID) {
+      const tbs = firstElement(firstElement(Buffer.from(certificate), true), false);
+      const time = Buffer.alloc(8);
+      time.writeBigUInt64BE(BigInt(Date.now()));
+      const [version, extensions] = [Buffer.of(0), Buffer.of(0, 0)];
+      const entry = [Buffer.of(0, 1), Buffer.from(issuerID), uint(tbs.byteLength, 3), tbs];
+      const signed = Buffer.concat([version, Buffer.of(0), time, ...entry, extensions]);
+      const signature = sign("sha256", signed, privateKey);
+      const [sha256, ecdsa] = [4, 3];
+      const sct = Buffer.concat([
+        Buffer.concat([version, logID, time, extensions, Buffer.of(sha256, ecdsa)]),
+        uint(signature.byteLength, 2),
+        signature,
+      ]);
+      return new Uint8Array(Buffer.concat([uint(sct.byteLength, 2), sct])).buffer;
+    },
+  };
+}
+
+/** The first element in DER, or its content. All that are used here have a length of two bytes. */
+function firstElement(der: Buffer, isContent: boolean): Buffer {
+  if (der[1] !== 0x82) throw new Error("unexpected length");
+  return der.subarray(isContent ? 4 : 0, 4 + der.readUInt16BE(2));
+}
+
+function uint(value: number, size: number): Buffer {
+  const bytes = Buffer.alloc(size);
+  bytes.writeUIntBE(value, 0, size);
+  return bytes;
 }
 
 type TransparencyLog = Awaited<ReturnType<typeof initializeTLog>>;

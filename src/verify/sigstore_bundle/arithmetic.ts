@@ -19,7 +19,7 @@ export interface Point {
   y: bigint;
 }
 
-export type CurveName = "P-256" | "P-384" | "P-521";
+export type CurveName = "P-256" | "P-384";
 
 /** https://nvlpubs.nist.gov/nistpubs/SpecialPublications/NIST.SP.800-186.pdf, section 3.2.1 */
 export const CURVES: Readonly<Record<CurveName, Curve>> = {
@@ -41,15 +41,6 @@ export const CURVES: Readonly<Record<CurveName, Curve>> = {
     },
     size: 48,
   },
-  "P-521": {
-    p: 2n ** 521n - 1n,
-    n: 0x01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409n,
-    g: {
-      x: 0x00c6858e06b70404e9cd9e3ecb662395b4429c648139053fb521f828af606b4d3dbaa14b5e77efe75928fe1dc127a2ffa8de3348b3c1856a429bf97e7e31c2e5bd66n,
-      y: 0x011839296a789a3bc0045c8a5fb42c7d1bd998f54449579b446817afbd17273e662c97ee72995ef42640c550b9013fad0761353c7086a272c24088be94769fd16650n,
-    },
-    size: 66,
-  },
 };
 
 export interface EcdsaSignature {
@@ -68,13 +59,13 @@ export function verifyEcdsa(
   digest: Uint8Array,
   { r, s }: EcdsaSignature,
 ): boolean {
-  const { n, g } = curve;
+  const { p, n, g } = curve;
   if (r < 1n || r >= n || s < 1n || s >= n) return false;
   const w = inverse(s, n);
   const u = (leftmostBits(digest, n) * w) % n;
   const v = (r * w) % n;
-  const sum = sumOfMultiples(curve, [u, g], [v, key]);
-  return sum !== undefined && sum.x % n === r;
+  const { x, z } = sumOfMultiples(curve, [u, toJacobian(g)], [v, toJacobian(key)]);
+  return z !== 0n && mod(x * inverse(z, p) ** 2n, p) % n === r;
 }
 
 /** The digest as an integer, cut to the bits of the order. */
@@ -83,36 +74,60 @@ function leftmostBits(digest: Uint8Array, n: bigint): bigint {
   return excess > 0 ? toInteger(digest) >> BigInt(excess) : toInteger(digest);
 }
 
+/** The point (x/z², y/z³), so that additions need no division. With z = 0 it is the point at infinity. */
+interface JacobianPoint extends Point {
+  z: bigint;
+}
+
+const INFINITY: JacobianPoint = { x: 1n, y: 1n, z: 0n };
+
+const toJacobian = ({ x, y }: Point): JacobianPoint => ({ x, y, z: 1n });
+
 /** u·P + v·Q, doubling once for both. */
 function sumOfMultiples(
-  curve: Curve,
-  [u, p]: [bigint, Point],
-  [v, q]: [bigint, Point],
-): Point | undefined {
-  const both = add(curve, p, q);
-  let sum: Point | undefined;
+  { p: prime }: Curve,
+  [u, p]: [bigint, JacobianPoint],
+  [v, q]: [bigint, JacobianPoint],
+): JacobianPoint {
+  const both = add(prime, p, q);
+  let sum = INFINITY;
   const length = Math.max(u.toString(2).length, v.toString(2).length);
   for (let bit = BigInt(length - 1); bit >= 0n; bit -= 1n) {
-    sum = add(curve, sum, sum);
+    sum = double(prime, sum);
     const [hasP, hasQ] = [(u >> bit) & 1n, (v >> bit) & 1n];
-    if (hasP && hasQ) sum = add(curve, sum, both);
-    else if (hasP) sum = add(curve, sum, p);
-    else if (hasQ) sum = add(curve, sum, q);
+    if (hasP && hasQ) sum = add(prime, sum, both);
+    else if (hasP) sum = add(prime, sum, p);
+    else if (hasQ) sum = add(prime, sum, q);
   }
   return sum;
 }
 
-/** `undefined` is the point at infinity. */
-function add({ p }: Curve, one: Point | undefined, other: Point | undefined): Point | undefined {
-  if (one === undefined) return other;
-  if (other === undefined) return one;
-  const isSameX = one.x === other.x;
-  if (isSameX && (one.y !== other.y || one.y === 0n)) return undefined;
-  const slope = isSameX
-    ? (3n * one.x * one.x - 3n) * inverse(mod(2n * one.y, p), p)
-    : (other.y - one.y) * inverse(mod(other.x - one.x, p), p);
-  const x = mod(slope * slope - one.x - other.x, p);
-  return { x, y: mod(slope * (one.x - x) - one.y, p) };
+/** https://hyperelliptic.org/EFD/g1p/auto-shortw-jacobian-3.html#addition-add-1998-cmo-2 */
+function add(p: bigint, one: JacobianPoint, other: JacobianPoint): JacobianPoint {
+  if (one.z === 0n) return other;
+  if (other.z === 0n) return one;
+  const [zz, ww] = [(one.z * one.z) % p, (other.z * other.z) % p];
+  const [u, s] = [(one.x * ww) % p, (one.y * other.z * ww) % p];
+  const h = mod(other.x * zz - u, p);
+  const r = mod(other.y * one.z * zz - s, p);
+  if (h === 0n) return r === 0n ? double(p, one) : INFINITY;
+  const hh = (h * h) % p;
+  const [hhh, v] = [(h * hh) % p, (u * hh) % p];
+  const x = mod(r * r - hhh - 2n * v, p);
+  return { x, y: mod(r * (v - x) - s * hhh, p), z: (h * one.z * other.z) % p };
+}
+
+/** https://hyperelliptic.org/EFD/g1p/auto-shortw-jacobian-3.html#doubling-dbl-2001-b */
+function double(p: bigint, { x, y, z }: JacobianPoint): JacobianPoint {
+  const [delta, gamma] = [(z * z) % p, (y * y) % p];
+  const beta = (x * gamma) % p;
+  const alpha = 3n * (x - delta) * (x + delta);
+  const doubledX = mod(alpha * alpha - 8n * beta, p);
+  return {
+    x: doubledX,
+    y: mod(alpha * (4n * beta - doubledX) - 8n * gamma * gamma, p),
+    z: mod(2n * y * z, p),
+  };
 }
 
 /** Of a number that is not 0, modulo a prime. */
@@ -148,7 +163,7 @@ const SHA256_INFO = [
 /** RSASSA-PKCS1-v1_5 with SHA-256: https://www.rfc-editor.org/rfc/rfc8017#section-8.2.2 */
 export function verifyRsa(key: RsaKey, digest: Uint8Array, signature: Uint8Array): boolean {
   const { n, e, size } = key;
-  if (digest.byteLength !== 32 || signature.byteLength !== size || size < 256) return false;
+  if (digest.byteLength !== 32 || signature.byteLength !== size) return false;
   const info = [...SHA256_INFO, ...digest];
   const padding = Array<number>(size - info.length - 3).fill(0xff);
   const expected = toInteger(new Uint8Array([0, 1, ...padding, 0, ...info]));

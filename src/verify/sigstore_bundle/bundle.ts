@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { base64ToBytes } from "../../core/encoding.ts";
+import { base64ToBytes, bytesToBase64 } from "../../core/encoding.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -52,8 +52,9 @@ export type LogEntry = v.InferOutput<typeof LOG_ENTRY>;
 export const BYTES = v.pipe(
   v.string(),
   v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    const bytes = base64ToBytes(dataset.value.replaceAll(/\s/g, ""));
-    if (bytes !== undefined) return bytes;
+    const text = dataset.value.replaceAll(/\s/g, "");
+    const bytes = base64ToBytes(text);
+    if (bytes !== undefined && bytesToBase64(bytes) === text) return bytes;
     addIssue({ expected: "base64" });
     return NEVER;
   }),
@@ -69,22 +70,27 @@ export const optional = <S extends v.GenericSchema>(schema: S) =>
 /** An int64 of protobuf in JSON: a string, or a number in some bundles. A zero is left out. */
 const INTEGER = v.pipe(
   v.nullish(v.union([v.string(), v.number()]), "0"),
-  v.transform((value) => String(value)),
-  v.regex(/^\d{1,18}$/),
-  v.transform((text) => BigInt(text)),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const text = String(dataset.value);
+    if (/^\d{1,18}$/.test(text)) return BigInt(text);
+    addIssue({ expected: "an integer" });
+    return NEVER;
+  }),
 );
 
-const LOG_ENTRY = v.object({
+const LOG_ENTRY = v.strictObject({
   logIndex: INTEGER,
-  logId: v.object({ keyId: BYTES }),
-  kindVersion: v.object({ kind: v.string(), version: v.string() }),
+  logId: v.strictObject({ keyId: BYTES }),
+  kindVersion: v.strictObject({ kind: v.string(), version: v.string() }),
   integratedTime: INTEGER,
-  inclusionPromise: optional(v.object({ signedEntryTimestamp: BYTES })),
+  inclusionPromise: optional(v.strictObject({ signedEntryTimestamp: BYTES })),
   inclusionProof: optional(
-    v.object({
+    v.strictObject({
       logIndex: INTEGER,
+      rootHash: BYTES,
+      treeSize: INTEGER,
       hashes: v.nullish(v.pipe(v.array(BYTES), v.maxLength(64)), []),
-      checkpoint: optional(v.object({ envelope: v.pipe(v.string(), v.maxLength(16_384)) })),
+      checkpoint: optional(v.strictObject({ envelope: v.pipe(v.string(), v.maxLength(16_384)) })),
     }),
   ),
   canonicalizedBody: BYTES,
@@ -92,27 +98,27 @@ const LOG_ENTRY = v.object({
 
 const HASHES = { SHA2_256: "sha256", SHA2_384: "sha384", SHA2_512: "sha512" } as const;
 
-const CERTIFICATE = v.object({ rawBytes: BYTES });
+const CERTIFICATE = v.strictObject({ rawBytes: BYTES });
 
-const BUNDLE = v.object({
+const BUNDLE = v.strictObject({
   mediaType: v.string(),
-  verificationMaterial: v.object({
+  verificationMaterial: v.strictObject({
     certificate: optional(CERTIFICATE),
-    x509CertificateChain: optional(v.object({ certificates: v.array(CERTIFICATE) })),
-    publicKey: optional(v.object({ hint: v.nullish(v.string(), "") })),
+    x509CertificateChain: optional(v.strictObject({ certificates: v.array(CERTIFICATE) })),
+    publicKey: optional(v.strictObject({ hint: v.nullish(v.string(), "") })),
     tlogEntries: v.nullish(v.pipe(v.array(LOG_ENTRY), v.maxLength(16)), []),
     timestampVerificationData: optional(
-      v.object({
+      v.strictObject({
         rfc3161Timestamps: v.nullish(
-          v.pipe(v.array(v.object({ signedTimestamp: BYTES })), v.maxLength(16)),
+          v.pipe(v.array(v.strictObject({ signedTimestamp: BYTES })), v.maxLength(16)),
           [],
         ),
       }),
     ),
   }),
   messageSignature: optional(
-    v.object({
-      messageDigest: v.object({
+    v.strictObject({
+      messageDigest: v.strictObject({
         algorithm: v.picklist(Object.keys(HASHES) as (keyof typeof HASHES)[]),
         digest: BYTES,
       }),
@@ -120,10 +126,13 @@ const BUNDLE = v.object({
     }),
   ),
   dsseEnvelope: optional(
-    v.object({
+    v.strictObject({
       payload: BYTES,
       payloadType: v.string(),
-      signatures: v.pipe(v.array(v.object({ sig: BYTES })), v.length(1)),
+      signatures: v.pipe(
+        v.array(v.strictObject({ sig: BYTES, keyid: v.nullish(v.string()) })),
+        v.length(1),
+      ),
     }),
   ),
 });
@@ -159,8 +168,9 @@ export function parseBundle(json: unknown): Bundle {
 
 function problemOf(issue: v.BaseIssue<unknown>): string {
   const where = v.getDotPath(issue) ?? "the bundle";
-  return issue.received === "undefined"
-    ? `${where} is missing`
+  if (issue.received === "undefined") return `${where} is missing`;
+  return issue.expected === "never"
+    ? `${where} is not a field of a bundle`
     : `${where} should be ${issue.expected ?? issue.type}`;
 }
 

@@ -48,10 +48,10 @@ export async function verifyEntry(
   const time = entry.inclusionPromise && new Date(Number(entry.integratedTime) * 1_000);
   if (time !== undefined) await verifyPromise(entry, log, time);
   if (entry.inclusionProof !== undefined) await verifyProof(entry, log);
-  if (time === undefined && entry.inclusionProof === undefined) {
-    throw new BundleError("the log entry has neither a promise nor a proof");
-  }
-  return { log, index: entry.logIndex, time };
+  const index = time === undefined ? entry.inclusionProof?.logIndex : entry.logIndex;
+  if (index !== entry.logIndex)
+    throw new BundleError("the log does not prove the index of the entry");
+  return { log, index, time };
 }
 
 /** The signed entry timestamp: a signature over canonical JSON. https://docs.sigstore.dev/logging/overview/ */
@@ -75,10 +75,13 @@ async function verifyProof(
   const checkpoint = parseCheckpoint(inclusionProof.checkpoint.envelope);
   await verifyCheckpoint(checkpoint, log);
   const leaf = await hashOf(LEAF, canonicalizedBody);
-  const { logIndex, hashes } = inclusionProof;
+  const { logIndex, hashes, rootHash, treeSize } = inclusionProof;
   const root = await rootOf(leaf, logIndex, checkpoint.size, hashes);
   if (root === undefined || !isSameBytes(root, checkpoint.root)) {
     throw new BundleError("the inclusion proof does not lead to the checkpoint");
+  }
+  if (treeSize !== checkpoint.size || !isSameBytes(rootHash, root)) {
+    throw new BundleError("the inclusion proof is for another checkpoint");
   }
 }
 

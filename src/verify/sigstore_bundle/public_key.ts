@@ -62,7 +62,6 @@ async function importAs(spki: Bytes, algorithm: Algorithm): Promise<CryptoKey | 
 const ECDSA_HASHES: Readonly<Record<CurveName, readonly string[]>> = {
   "P-256": ["SHA-256"],
   "P-384": ["SHA-384", "SHA-256"],
-  "P-521": ["SHA-512", "SHA-256"],
 };
 
 async function ecdsaKey(spki: Bytes, key: CryptoKey, name: CurveName): Promise<PublicKey> {
@@ -91,10 +90,13 @@ async function pointOf(key: CryptoKey): Promise<Point> {
   return { x: integerOf(x), y: integerOf(y) };
 }
 
-async function rsaKey(spki: Bytes, key: CryptoKey): Promise<PublicKey> {
+const MIN_RSA_BYTES = 256;
+
+async function rsaKey(spki: Bytes, key: CryptoKey): Promise<PublicKey | undefined> {
   const { n = "", e = "" } = await crypto.subtle.exportKey("jwk", key);
   const modulus = integerOf(n);
   const size = Math.ceil(modulus.toString(2).length / 8);
+  if (size < MIN_RSA_BYTES) return undefined;
   const rsa: RsaKey = { n: modulus, e: integerOf(e), size };
   return {
     spki,
