@@ -8,6 +8,9 @@ import {
 } from "node:crypto";
 import { initializeCA, initializeTLog, initializeTSA } from "@sigstore/mock";
 import type { SignerIdentity } from "../../src/core/proof.ts";
+import { withoutNock } from "../support/without_nock.ts";
+
+withoutNock("@sigstore/mock");
 
 export const ISSUER = "https://token.actions.githubusercontent.com";
 export const WORKFLOW = "https://github.com/acme/app/.github/workflows/release.yml";

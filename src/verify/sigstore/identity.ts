@@ -41,16 +41,32 @@ export function parseIdentityRule(value: string): IdentityRule {
  * text; and, if the identity is a URL without `@`, with any ref behind it.
  */
 export function identityMatcher(identity: string): (subject: string) => boolean {
-  const source = identity
-    .split(/(\*\*|\*)/)
-    .map((part) => (part === "**" ? ".*" : part === "*" ? "[^/@]*" : escapeRegExp(part)))
-    .join("");
+  const parts = identity.split(/(\*\*|\*)/);
   // In https://name@host/, the part before @ is not a workflow.
   const isWorkflow = /^https?:\/\/[^/@]+\/[^@]+$/.test(identity);
-  const pattern = new RegExp(`^${source}${isWorkflow ? "(?:@.+)?" : ""}$`);
-  return (subject) => pattern.test(subject);
+  return (subject) =>
+    [...endsOf(parts, subject)].some(
+      (end) =>
+        end === subject.length || (isWorkflow && subject[end] === "@" && end + 1 < subject.length),
+    );
 }
 
-function escapeRegExp(text: string): string {
-  return text.replaceAll(/[.*+?^${}()|[\]\\/]/g, "\\$&");
+/** Where the parts of a glob can end in a text that starts with them. */
+function endsOf(parts: readonly string[], text: string): ReadonlySet<number> {
+  let ends = new Set([0]);
+  for (const part of parts) {
+    const next = new Set<number>();
+    for (const start of ends) {
+      if (part === "*" || part === "**") {
+        for (let end = start; end <= text.length; end += 1) {
+          next.add(end);
+          if (part === "*" && /[/@]/.test(text[end] ?? "/")) break;
+        }
+      } else if (text.startsWith(part, start)) {
+        next.add(start + part.length);
+      }
+    }
+    ends = next;
+  }
+  return ends;
 }

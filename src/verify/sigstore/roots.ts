@@ -88,7 +88,7 @@ async function refresh(
   context: RootContext,
   signal: AbortSignal,
 ): Promise<object> {
-  const { clock, cacheDirectory } = context;
+  const { clock, emit, cacheDirectory } = context;
   const timeout = { clock, ms: TIMEOUT_MS, what: `answer of ${instance.mirror}`, signal };
   if (cacheDirectory === undefined) {
     const temporary = await mkdtemp(join(tmpdir(), "dewy-tuf-"));
@@ -100,7 +100,12 @@ async function refresh(
   }
   const root = await withTimeout(download(instance, cacheDirectory), timeout);
   const dated: DatedRoot = { root, date: new Date(clock.now()).toISOString() };
-  await writeFileAtomic(pathOfLast(instance, cacheDirectory), JSON.stringify(dated));
+  await writeFileAtomic(pathOfLast(instance, cacheDirectory), JSON.stringify(dated)).catch(
+    (error) => {
+      const fields = { reason: messageOf(error) };
+      emit({ type: "warning", message: "Trusted root not cached", fields });
+    },
+  );
   return root;
 }
 
@@ -111,7 +116,7 @@ async function download(instance: Instance, directory: string): Promise<object> 
     cachePath: join(directory, "tuf"),
     mirrorURL: instance.mirror,
     ...(rootPath !== undefined && { rootPath }),
-    retry: { retries: 1 },
+    retry: { retries: 1, minTimeout: 200 },
     timeout: REQUEST_TIMEOUT_MS,
   };
   const tuf = await initTUF(options).catch((error) => {
