@@ -22,6 +22,7 @@ const TIME = v.pipe(
 const ID = v.object({ keyId: BYTES });
 
 const ROOT = v.object({
+  mediaType: v.pipe(v.string(), v.startsWith("application/vnd.dev.sigstore.trustedroot")),
   tlogs: v.nullish(
     v.array(
       v.object({
