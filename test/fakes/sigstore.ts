@@ -285,3 +285,56 @@ function authorityRoot(chain: readonly Buffer[]): object {
 const spki = (key: KeyObject): Buffer => key.export({ type: "spki", format: "der" });
 const base64 = (data: string | Uint8Array): string => Buffer.from(data).toString("base64");
 const digest = (data: string | Uint8Array): Buffer => createHash("sha256").update(data).digest();
+
+/** The same signature as cosign 1 and 2 wrote it to `--bundle`. */
+export function cosignBlob(bundle: BundleJson): BundleJson {
+  return {
+    base64Signature: bundle.messageSignature.signature,
+    cert: base64(certificatePem(bundle)),
+    rekorBundle: rekorBundle(bundle),
+  };
+}
+
+/** The same signature, or attestation, as cosign writes it to the annotations of an image's signature. */
+export function cosignAnnotations(bundle: BundleJson): Record<string, string> {
+  const { rfc3161Timestamps } = bundle.verificationMaterial.timestampVerificationData;
+  return {
+    "dev.cosignproject.cosign/signature": bundle.messageSignature?.signature ?? "",
+    "dev.sigstore.cosign/certificate": certificatePem(bundle),
+    "dev.sigstore.cosign/bundle": JSON.stringify(rekorBundle(bundle)),
+    "dev.sigstore.cosign/rfc3161timestamp": JSON.stringify({
+      SignedRFC3161Timestamp: rfc3161Timestamps[0].signedTimestamp,
+    }),
+  };
+}
+
+/** What cosign signs for an image. https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md#simple-signing */
+export function simplePayload(imageDigest: string): string {
+  return JSON.stringify({
+    critical: {
+      identity: { "docker-reference": "registry.example/app" },
+      image: { "docker-manifest-digest": imageDigest },
+      type: "cosign container image signature",
+    },
+    optional: null,
+  });
+}
+
+function certificatePem({ verificationMaterial }: BundleJson): string {
+  const { certificate } = verificationMaterial;
+  if (certificate === undefined) return "";
+  return new X509Certificate(Buffer.from(certificate.rawBytes, "base64")).toString();
+}
+
+function rekorBundle({ verificationMaterial }: BundleJson): object {
+  const [entry] = verificationMaterial.tlogEntries;
+  return {
+    SignedEntryTimestamp: entry.inclusionPromise.signedEntryTimestamp,
+    Payload: {
+      body: entry.canonicalizedBody,
+      integratedTime: Number(entry.integratedTime),
+      logIndex: Number(entry.logIndex),
+      logID: Buffer.from(entry.logId.keyId, "base64").toString("hex"),
+    },
+  };
+}
