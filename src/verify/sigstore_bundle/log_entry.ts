@@ -48,10 +48,11 @@ export async function verifyEntry(
   const time = entry.inclusionPromise && new Date(Number(entry.integratedTime) * 1_000);
   if (time !== undefined) await verifyPromise(entry, log, time);
   if (entry.inclusionProof !== undefined) await verifyProof(entry, log);
+  else if (time === undefined) throw new BundleError("the log entry has neither promise nor proof");
+  // Only the promise has the index in the whole log. Rekor v2 has one tree.
   const index = time === undefined ? entry.inclusionProof?.logIndex : entry.logIndex;
-  if (index !== entry.logIndex)
-    throw new BundleError("the log does not prove the index of the entry");
-  return { log, index, time };
+  if (index !== entry.logIndex) throw new BundleError("the log does not prove the entry's index");
+  return { log, index: entry.logIndex, time };
 }
 
 /** The signed entry timestamp: a signature over canonical JSON. https://docs.sigstore.dev/logging/overview/ */
