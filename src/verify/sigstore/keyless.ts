@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import type { SignedEntity } from "@sigstore/verify";
+import { messageOf } from "../../core/message_of.ts";
 import type { SignerIdentity } from "../../core/proof.ts";
 import { type Bundle, BundleError, type Certificate } from "../sigstore_bundle/bundle.ts";
 import { type SignedFile, verifyContent } from "../sigstore_bundle/content.ts";
@@ -47,7 +48,7 @@ export async function verifyKeyless(
   if (key === undefined) throw new BundleError("the certificate has a key of an unknown kind");
   const entries = await verifyEntries(bundle, signer.certificate, root);
   const statement = await verifyContent(content, file, key);
-  const { identity } = verifierOf(root.json, sigstore).verify({
+  const identity = verifyCertificate(sigstore, root.json, {
     ...entity,
     tlogEntries: [],
     signature: {
@@ -81,6 +82,26 @@ function entityOf({ json }: Bundle, { bundle, verify }: SigstorePackages): Certi
 }
 
 type LibraryVerifier = InstanceType<SigstorePackages["verify"]["Verifier"]>;
+type LibraryIdentity = ReturnType<LibraryVerifier["verify"]>["identity"];
+
+const PROBLEMS: Readonly<Record<string, string>> = {
+  CERTIFICATE_ERROR: "its certificate is not trusted",
+  TIMESTAMP_ERROR: "the time of its signature is not proved",
+};
+
+function verifyCertificate(
+  sigstore: SigstorePackages,
+  root: RootJson,
+  entity: SignedEntity,
+): LibraryIdentity {
+  try {
+    return verifierOf(root, sigstore).verify(entity).identity;
+  } catch (error) {
+    if (!(error instanceof sigstore.verify.VerificationError)) throw error;
+    const problem = PROBLEMS[error.code] ?? "the library refuses it";
+    throw new BundleError(`${problem}: ${messageOf(error.cause ?? error)}`, { cause: error });
+  }
+}
 
 /** What a root names is required: a private instance may have no log of certificates. */
 function verifierOf(root: RootJson, { specs, verify }: SigstorePackages): LibraryVerifier {
@@ -106,8 +127,6 @@ function timesOf({ timestamps }: SignedEntity, entries: readonly LoggedEntry[]):
   const promised = entries.flatMap(({ time }) => (time === undefined ? [] : [time]));
   return new Date(Math.min(...[...stamped, ...promised].map((time) => time.getTime())));
 }
-
-type LibraryIdentity = ReturnType<LibraryVerifier["verify"]>["identity"];
 
 const REPOSITORY = "1.3.6.1.4.1.57264.1.12";
 

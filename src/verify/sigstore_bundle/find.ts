@@ -38,8 +38,9 @@ async function* bundlesOfFiles(subject: Subject, signal: AbortSignal): AsyncIter
   const { name, sha256, open, files } = subject;
   const artifact: SignedFile = { name, sha256, open };
   const own = bundlesBeside(name, files).map((bundle) => ({ bundle, file: artifact }));
+  const names = new Set([name, ...files.map((file) => file.name)]);
   const shared = files
-    .filter((file) => isOfNoFile(file, files))
+    .filter((file) => isOfNoFile(file.name, names))
     .map((bundle) => ({ bundle, file: artifact }));
   const ofChecksums = async () =>
     (await checksumFilesOf(subject, signal)).flatMap((file) =>
@@ -65,10 +66,10 @@ function bundlesBeside(name: string, files: readonly Artifact[]): readonly Artif
   return SUFFIXES.flatMap((suffix) => files.filter((file) => file.name === name + suffix));
 }
 
-function isOfNoFile({ name }: Artifact, files: readonly Artifact[]): boolean {
+function isOfNoFile(name: string, names: ReadonlySet<string>): boolean {
   const suffix = SUFFIXES.find((one) => name.endsWith(one));
   if (suffix === undefined || suffix === ".bundle") return false;
-  return !files.some((file) => file.name + suffix === name);
+  return !names.has(name.slice(0, -suffix.length));
 }
 
 function parseFile(bytes: Uint8Array, digest: string): Bundle {

@@ -43,7 +43,7 @@ export async function proveByBundle(
     reasons.push(`${candidate.evidence}: ${result}`);
   }
   throw new VerificationError(
-    `Cannot verify "${subject.name}" of ${subject.tag} with ${rule.kind}: ${reasonOf(reasons, context)}; ${advice(rule, subject, context)}`,
+    `Cannot verify "${subject.name}" of ${subject.tag} with ${rule.kind}: ${reasonOf(reasons, context)}; ${advice(rule, subject, context, reasons)}`,
   );
 }
 
@@ -78,10 +78,19 @@ function reasonOf([first, ...more]: readonly string[], { image }: VerifyContext)
   return shorten(printable(first), 500) + others;
 }
 
-function advice({ signWith }: Rule, { name, sha256 }: Subject, { image }: VerifyContext): string {
-  return image === undefined
-    ? `sign it in CI: cosign sign-blob ${signWith} --bundle ${name}.sigstore.json ${name}`
-    : `sign it in CI: cosign sign ${signWith} IMAGE@sha256:${sha256}`;
+function advice(
+  { signWith }: Rule,
+  { name, sha256 }: Subject,
+  { image }: VerifyContext,
+  reasons: readonly string[],
+): string {
+  const command =
+    image === undefined
+      ? `cosign sign-blob ${signWith} --bundle ${name}.sigstore.json ${name}`
+      : `cosign sign ${signWith} IMAGE@sha256:${sha256}`;
+  return reasons.length === 0
+    ? `sign it in CI: ${command}`
+    : `find out who has published it, or sign it again in CI: ${command}`;
 }
 
 /** The fields of a proof that come from the log. */

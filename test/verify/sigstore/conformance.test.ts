@@ -42,11 +42,13 @@ const REASONS: Readonly<Record<string, RegExp>> = {
   "rekor2-checkpoint-missing-origin_fail": /the checkpoint is malformed/,
   "rekor2-checkpoint-missing-root-hash_fail": /the checkpoint is malformed/,
   "rekor2-dsse-mismatch-envelope_fail": /the log entry is about another signature/,
-  "rekor2-timestamp-outside-trust-root-tsa-validity_fail": /timestamp could not be verified/,
-  "rekor2-timestamp-outside-tsa-cert-validity_fail": /timestamp could not be verified/,
-  "rekor2-timestamp-payload-mismatch_fail": /timestamp could not be verified/,
-  "rekor2-timestamp-untrusted-tsa-without-embedded-cert_fail": /timestamp could not be verified/,
-  "rekor2-timestamp-with-incorrect-time_fail": /Failed to verify certificate chain/,
+  "rekor2-timestamp-outside-trust-root-tsa-validity_fail": /time of its signature is not proved/,
+  "rekor2-timestamp-outside-tsa-cert-validity_fail": /time of its signature is not proved/,
+  "rekor2-timestamp-payload-mismatch_fail": /time of its signature is not proved/,
+  "rekor2-timestamp-untrusted-tsa-without-embedded-cert_fail":
+    /time of its signature is not proved/,
+  "rekor2-timestamp-with-incorrect-time_fail":
+    /certificate is not trusted: certificate is not valid/,
   "wrong-hashedrekord-cert-and-sig_fail": /the log entry is about another signature/,
   "wrong-material_fail": /the signature is of a file with another digest/,
 };

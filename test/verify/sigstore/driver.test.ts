@@ -95,6 +95,13 @@ describe("sigstore", () => {
     });
   });
 
+  test("says what to do about a bundle that does not hold", async () => {
+    const files = { [APP]: "bytes", [`${APP}.sigstore`]: "broken", "other.sigstore": "{}" };
+    await expect(verify(subjectOf(files))).rejects.toThrow(
+      `sigstore: ${APP}.sigstore: it is not JSON (and 1 more); find out who has published it, or sign it again in CI: cosign`,
+    );
+  });
+
   test("refuses another artifact with the signature of this one", async () => {
     const bundle = await instance.signFile("bytes");
     await expect(verify(release(bundle, "other bytes"))).rejects.toThrow(
@@ -128,7 +135,7 @@ describe("sigstore", () => {
       const other = await fakeSigstore({ issuedAt });
       const bundle = await other.signFile("bytes");
       await expect(verify(release(bundle), RULE, contextOf(other.trustedRoot))).rejects.toThrow(
-        /certificate/i,
+        "its certificate is not trusted: certificate is not valid or expired",
       );
     }
   });
@@ -138,7 +145,7 @@ describe("sigstore", () => {
     const root = { ...instance.trustedRoot, certificateAuthorities };
     await expect(
       verify(release(await instance.signFile("bytes")), RULE, contextOf(root)),
-    ).rejects.toThrow("Failed to verify certificate chain");
+    ).rejects.toThrow("its certificate is not trusted: no valid certificate path found");
   });
 
   test("refuses the entry of another log", async () => {
@@ -159,7 +166,7 @@ describe("sigstore", () => {
     const invalid = structuredClone(instance.trustedRoot) as BundleJson;
     for (const { publicKey } of invalid.ctlogs) publicKey.validFor = {};
     await expect(verify(release(bundle), RULE, contextOf(invalid))).rejects.toThrow(
-      "SCT verification failed",
+      "its certificate is not trusted: SCT verification failed",
     );
   });
 
@@ -172,7 +179,9 @@ describe("sigstore", () => {
     expect(proof.log).toBeUndefined();
     const stripped = structuredClone(bundle);
     stripped.verificationMaterial.timestampVerificationData.rfc3161Timestamps = [];
-    await expect(verify(release(stripped), RULE, context)).rejects.toThrow("expected 1 timestamps");
+    await expect(verify(release(stripped), RULE, context)).rejects.toThrow(
+      "the time of its signature is not proved: expected 1 timestamps, got 0",
+    );
   });
 
   test("tries each of several roots", async () => {
