@@ -3,6 +3,7 @@
  *
  * @module
  */
+import crypto from "node:crypto";
 import { VerificationError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import { installCommand, isMissingPackage } from "../../core/optional_packages.ts";
@@ -32,8 +33,33 @@ export function loadSigstore(): Promise<SigstorePackages> {
   });
 }
 
-export function loadTuf(): Promise<typeof import("@sigstore/tuf")> {
-  return load(() => import("@sigstore/tuf"));
+export async function loadTuf(): Promise<typeof import("@sigstore/tuf")> {
+  const tuf = await load(() => import("@sigstore/tuf"));
+  if ("Deno" in globalThis) chooseDigests();
+  return tuf;
+}
+
+let hasChosen = false;
+
+/**
+ * Node verifies with SHA-256 by an EC key if no digest is given, as TUF's packages do; Deno throws instead, and they then
+ * report that nobody has signed.
+ */
+function chooseDigests(): void {
+  if (hasChosen) return;
+  hasChosen = true;
+  const { verify } = crypto;
+  crypto.verify = ((digest: unknown, data: unknown, key: MaybeKey, ...rest: unknown[]) => {
+    const isByDigest = /^(ec|rsa)$/.test((key.key ?? key).asymmetricKeyType ?? "");
+    const chosen = digest ?? (isByDigest ? "sha256" : digest);
+    return Reflect.apply(verify, crypto, [chosen, data, key, ...rest]);
+  }) as typeof verify;
+}
+
+/** A KeyObject, or options with one; anything else is passed on. */
+interface MaybeKey {
+  asymmetricKeyType?: string;
+  key?: { asymmetricKeyType?: string };
 }
 
 async function load<T>(packages: () => Promise<T>): Promise<T> {
