@@ -29,12 +29,12 @@ export function bundlesOf(
   signal: AbortSignal,
 ): AsyncIterable<Candidate> {
   return image === undefined
-    ? bundlesOfFiles(subject, signal)
+    ? bundlesOfFiles(subject)
     : bundlesOfImage(subject, image.list(`sha256:${subject.sha256}`, signal));
 }
 
 /** Those beside the artifact, those beside checksum files that list it, then attestations of several files. */
-async function* bundlesOfFiles(subject: Subject, signal: AbortSignal): AsyncIterable<Candidate> {
+async function* bundlesOfFiles(subject: Subject): AsyncIterable<Candidate> {
   const { name, sha256, open, files } = subject;
   const artifact: SignedFile = { name, sha256, open };
   const own = bundlesBeside(name, files).map((bundle) => ({ bundle, file: artifact }));
@@ -43,8 +43,8 @@ async function* bundlesOfFiles(subject: Subject, signal: AbortSignal): AsyncIter
     .filter((file) => isOfNoFile(file.name, names))
     .map((bundle) => ({ bundle, file: artifact }));
   const ofChecksums = async () =>
-    (await checksumFilesOf(subject, signal)).flatMap((file) =>
-      bundlesBeside(file.name, files).map((bundle) => ({ bundle, file })),
+    (await checksumFilesOf(subject, (name) => bundlesBeside(name, files).length > 0)).flatMap(
+      (file) => bundlesBeside(file.name, files).map((bundle) => ({ bundle, file })),
     );
   let left = MAX_BUNDLES;
   for (const find of [() => own, ofChecksums, () => shared]) {
@@ -56,7 +56,12 @@ async function* bundlesOfFiles(subject: Subject, signal: AbortSignal): AsyncIter
         evidence: bundle.name,
         checksums: file === artifact ? undefined : file.name,
         file,
-        parse: async () => parseFile(bytes, file.sha256),
+        async parse() {
+          if ("isOfArtifact" in file && !file.isOfArtifact) {
+            throw new BundleError(`${file.name} has another digest for "${name}"`);
+          }
+          return parseFile(bytes, file.sha256);
+        },
       };
     }
   }

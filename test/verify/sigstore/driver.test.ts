@@ -78,6 +78,53 @@ describe("sigstore", () => {
     await expect(verify(subjectOf(files))).rejects.toThrow("has no Sigstore bundle");
   });
 
+  describe("with a signed checksum file", () => {
+    const verifyWith = async (
+      checksums: string,
+      { name = "SHA256SUMS", signed = checksums, artifact = "bytes" } = {},
+    ): Promise<Proof> => {
+      const bundle = JSON.stringify(await instance.signFile(signed));
+      const files = { [APP]: artifact, [name]: checksums, [`${name}.sigstore.json`]: bundle };
+      return verify(subjectOf(files));
+    };
+    const LINE = `${sha256Hex("bytes")}  ${APP}\n`;
+
+    test.each([
+      ["SHA256SUMS", `${sha256Hex("other")}  other\n${LINE}`],
+      ["checksums.txt", LINE.replace("  ", " *")],
+      ["app_1.0.0_checksums.txt", LINE.replace("  ", "  ./dist/")],
+      ["sha256sum.txt", `SHA256 (${APP}) = ${sha256Hex("bytes")}\r\n`],
+      [`${APP}.sha256`, sha256Hex("bytes").toUpperCase()],
+    ])("named %s, takes the digest from it", async (name, checksums) => {
+      expect(await verifyWith(checksums, { name })).toMatchObject({
+        evidence: `${name}.sigstore.json`,
+        checksums: name,
+        identity: SIGNER,
+      });
+    });
+
+    test("refuses another digest", async () => {
+      await expect(verifyWith(LINE, { artifact: "other bytes" })).rejects.toThrow(
+        `SHA256SUMS.sigstore.json: SHA256SUMS has another digest for "${APP}"`,
+      );
+    });
+
+    test("refuses a checksum file that was changed", async () => {
+      await expect(verifyWith(LINE, { signed: `${LINE}\n` })).rejects.toThrow("another digest");
+    });
+
+    test.each([
+      ["lacks the artifact", `${sha256Hex("bytes")}  other\n`],
+      ["only has a name that ends like it", `${sha256Hex("bytes")}  x${APP}\n`],
+      ["has it twice", `${LINE}${sha256Hex("other")}  ${APP}\n`],
+      ["has a digest without a name", sha256Hex("bytes")],
+    ])("refuses one that %s", async (_, checksums) => {
+      await expect(verifyWith(checksums)).rejects.toThrow(
+        "has no Sigstore bundle for it, nor for a checksum file that lists it",
+      );
+    });
+  });
+
   test("takes the first bundle that holds", async () => {
     const files = {
       [APP]: "bytes",
