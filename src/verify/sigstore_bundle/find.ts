@@ -1,9 +1,9 @@
 import * as v from "valibot";
 import { bytesToHex, hexToBytes, sha256 } from "../../core/encoding.ts";
 import type { Artifact } from "../../core/types.ts";
-import type { ImageSignature, Subject, VerifyContext } from "../types.ts";
+import type { ImageEvidence, ImageSignature, Subject, VerifyContext } from "../types.ts";
 import { type Bundle, BundleError, type Bytes, parseBundle } from "./bundle.ts";
-import { checksumFilesOf } from "./checksum_files.ts";
+import { type ChecksumFile, checksumFilesOf } from "./checksum_files.ts";
 import type { SignedFile } from "./content.ts";
 import { bundleOfAnnotations, bundleOfBlob } from "./cosign.ts";
 
@@ -22,49 +22,56 @@ export interface Candidate {
 const SUFFIXES = [".sigstore.json", ".sigstore", ".bundle"];
 const MAX_BUNDLE_BYTES = 4 * 2 ** 20;
 const MAX_BUNDLES = 8;
+/** An image that is signed again keeps its old signatures. */
+const MAX_IMAGE_SIGNATURES = 32;
 
 export function bundlesOf(
   subject: Subject,
   { image }: VerifyContext,
   signal: AbortSignal,
 ): AsyncIterable<Candidate> {
-  return image === undefined
-    ? bundlesOfFiles(subject)
-    : bundlesOfImage(subject, image.list(`sha256:${subject.sha256}`, signal));
+  return image === undefined ? bundlesOfFiles(subject) : bundlesOfImage(subject, image, signal);
 }
 
-/** Those beside the artifact, those beside checksum files that list it, then attestations of several files. */
 async function* bundlesOfFiles(subject: Subject): AsyncIterable<Candidate> {
+  let left = MAX_BUNDLES;
+  for await (const { bundle, file, checksums } of signedFiles(subject)) {
+    if (left === 0) return;
+    left -= 1;
+    const bytes = await subject.read(bundle, MAX_BUNDLE_BYTES);
+    yield {
+      evidence: bundle.name,
+      checksums: checksums?.name,
+      file,
+      async parse() {
+        if (checksums?.isOfArtifact === false) {
+          throw new BundleError(`${checksums.name} has another digest for "${subject.name}"`);
+        }
+        return parseFile(bytes, file.sha256);
+      },
+    };
+  }
+}
+
+interface SignedPair {
+  bundle: Artifact;
+  file: SignedFile;
+  checksums?: ChecksumFile;
+}
+
+/** Bundles beside the artifact, those beside checksum files that name it, then attestations of several files. */
+async function* signedFiles(subject: Subject): AsyncIterable<SignedPair> {
   const { name, sha256, open, files } = subject;
   const artifact: SignedFile = { name, sha256, open };
-  const own = bundlesBeside(name, files).map((bundle) => ({ bundle, file: artifact }));
-  const names = new Set([name, ...files.map((file) => file.name)]);
-  const shared = files
-    .filter((file) => isOfNoFile(file.name, names))
-    .map((bundle) => ({ bundle, file: artifact }));
-  const ofChecksums = async () =>
-    (await checksumFilesOf(subject, (name) => bundlesBeside(name, files).length > 0)).flatMap(
-      (file) => bundlesBeside(file.name, files).map((bundle) => ({ bundle, file })),
-    );
-  let left = MAX_BUNDLES;
-  for (const find of [() => own, ofChecksums, () => shared]) {
-    for (const { bundle, file } of await find()) {
-      if (left === 0) return;
-      left -= 1;
-      const bytes = await subject.read(bundle, MAX_BUNDLE_BYTES);
-      yield {
-        evidence: bundle.name,
-        checksums: file === artifact ? undefined : file.name,
-        file,
-        async parse() {
-          if ("isOfArtifact" in file && !file.isOfArtifact) {
-            throw new BundleError(`${file.name} has another digest for "${name}"`);
-          }
-          return parseFile(bytes, file.sha256);
-        },
-      };
-    }
+  yield* bundlesBeside(name, files).map((bundle) => ({ bundle, file: artifact }));
+  const hasBundle = (file: string): boolean => bundlesBeside(file, files).length > 0;
+  for (const checksums of await checksumFilesOf(subject, hasBundle)) {
+    const bundles = bundlesBeside(checksums.name, files);
+    yield* bundles.map((bundle) => ({ bundle, file: checksums, checksums }));
   }
+  const names = new Set([name, ...files.map((file) => file.name)]);
+  const shared = files.filter((file) => isOfNoFile(file.name, names));
+  yield* shared.map((bundle) => ({ bundle, file: artifact }));
 }
 
 function bundlesBeside(name: string, files: readonly Artifact[]): readonly Artifact[] {
@@ -84,14 +91,16 @@ function parseFile(bytes: Uint8Array, digest: string): Bundle {
 
 async function* bundlesOfImage(
   { name, sha256 }: Subject,
-  signatures: Promise<readonly ImageSignature[]>,
+  evidence: ImageEvidence,
+  signal: AbortSignal,
 ): AsyncIterable<Candidate> {
-  const image: SignedFile = { name, sha256 };
-  for (const { evidence, bundle, simple } of (await signatures).slice(0, MAX_BUNDLES)) {
+  const file: SignedFile = { name, sha256 };
+  const found = await evidence.list(`sha256:${sha256}`, signal);
+  for (const { evidence, bundle, simple } of found.slice(0, MAX_IMAGE_SIGNATURES)) {
     if (bundle !== undefined) {
-      yield { evidence, file: image, parse: async () => parseBundle(parseJson(bundle)) };
+      yield { evidence, file, parse: async () => parseBundle(parseJson(bundle)) };
     }
-    if (simple !== undefined) yield await simpleCandidate(evidence, image, simple);
+    if (simple !== undefined) yield await simpleCandidate(evidence, file, simple);
   }
 }
 
