@@ -39,6 +39,7 @@ export interface FakeSigstore {
 }
 
 export interface AttestOptions extends Partial<SignerIdentity> {
+  payloadType?: string;
   predicateType?: string;
   predicate?: unknown;
   /** More extensions of the certificate, by OID. */
@@ -156,7 +157,7 @@ export async function fakeSigstore(options: FakeSigstoreOptions = {}): Promise<F
         predicateType,
         predicate,
       });
-      const payloadType = "application/vnd.in-toto+json";
+      const { payloadType = "application/vnd.in-toto+json" } = attestOptions;
       const encoded = `DSSEv1 ${payloadType.length} ${payloadType} ${Buffer.byteLength(payload)} ${payload}`;
       const signature = sign("sha256", Buffer.from(encoded), privateKey);
       const verifier = base64(new X509Certificate(certificate).toString());
@@ -269,7 +270,11 @@ function logRoot(baseUrl: string, key: Buffer): object {
   return {
     baseUrl,
     hashAlgorithm: "SHA2_256",
-    publicKey: { rawBytes: base64(key), keyDetails: "PKIX_ECDSA_P256_SHA_256", validFor: VALID },
+    publicKey: {
+      rawBytes: base64(key),
+      keyDetails: "PKIX_ECDSA_P256_SHA_256",
+      validFor: { ...VALID },
+    },
     logId: { keyId: base64(digest(key)) },
   };
 }
@@ -278,7 +283,7 @@ function authorityRoot(chain: readonly Buffer[]): object {
   return {
     uri: "https://authority.example",
     certChain: { certificates: chain.map((der) => ({ rawBytes: base64(der) })) },
-    validFor: VALID,
+    validFor: { ...VALID },
   };
 }
 

@@ -217,6 +217,31 @@ describe("sigstore", () => {
     );
   });
 
+  test("refuses a certificate that is in no log, if the root names some", async () => {
+    const other = await fakeSigstore({ hasLogs: false });
+    const { ctlogs } = instance.trustedRoot as BundleJson;
+    const context = contextOf({ ...other.trustedRoot, ctlogs });
+    await expect(verify(release(await other.signFile("bytes")), RULE, context)).rejects.toThrow(
+      "its certificate is not trusted: expected 1 SCTs, got 0",
+    );
+  });
+
+  test("refuses an attestation that is signed by another key, and other kinds of envelopes", async () => {
+    const other = await fakeSigstore({ hasLogs: false });
+    const context = contextOf(other.trustedRoot);
+    const subjects = [{ name: APP, sha256: sha256Hex("bytes") }];
+    const bundle = await other.attest(subjects);
+    const stranger = await other.attest(subjects);
+    bundle.dsseEnvelope.signatures = stranger.dsseEnvelope.signatures;
+    await expect(verify(release(bundle), RULE, context)).rejects.toThrow(
+      "the signature is wrong, or made with another key",
+    );
+    const text = await other.attest(subjects, { payloadType: "text/plain" });
+    await expect(verify(release(text), RULE, context)).rejects.toThrow(
+      "the envelope has text/plain, not an in-toto statement",
+    );
+  });
+
   test("verifies by timestamps alone for an instance without logs", async () => {
     const other = await fakeSigstore({ hasLogs: false });
     const bundle = await other.signFile("bytes");
@@ -249,14 +274,21 @@ describe("sigstore", () => {
   });
 
   test("refuses a timestamp from a time at which the log's key was not valid", async () => {
-    const root = structuredClone(instance.trustedRoot) as BundleJson;
     const bundle = await instance.signFile("bytes");
     const [entry] = bundle.verificationMaterial.tlogEntries;
-    const end = new Date(Number(entry.integratedTime) * 1_000);
-    // The timestamp was made in the same second or later, with milliseconds.
-    root.tlogs[0].publicKey.validFor.end = new Date(end.getTime() - 1).toISOString();
-    await expect(verify(release(bundle), RULE, contextOf(root))).rejects.toThrow(
-      "was not valid at",
+    const signedAt = Number(entry.integratedTime) * 1_000;
+    // As Rekor v2: a proof, and the time from a timestamp.
+    Object.assign(entry, { inclusionPromise: null, integratedTime: "0", logIndex: "0" });
+    const rootUntil = (end: number): object => {
+      const root = structuredClone(instance.trustedRoot) as BundleJson;
+      root.tlogs[0].publicKey.validFor.end = new Date(end).toISOString();
+      return root;
+    };
+    const accepting = contextOf(rootUntil(signedAt + 60_000));
+    expect(await verify(release(bundle), RULE, accepting)).toMatchObject({ identity: SIGNER });
+    const refusing = contextOf(rootUntil(signedAt - 60_000));
+    await expect(verify(release(bundle), RULE, refusing)).rejects.toThrow(
+      "the key of rekor.example was not valid at",
     );
   });
 
