@@ -35,8 +35,10 @@ export interface FakeSigstore {
     options?: AttestOptions,
   ): Promise<BundleJson>;
   /** Signs a file with a key, as `cosign sign-blob --key` does. */
-  signFileWith(key: KeyObject, content: string | Uint8Array): Promise<BundleJson>;
+  signFileWith(key: KeyObject, content: string | Uint8Array, hash?: Hash): Promise<BundleJson>;
 }
+
+type Hash = "sha256" | "sha384" | "sha512";
 
 export interface AttestOptions extends Partial<SignerIdentity> {
   payloadType?: string;
@@ -106,14 +108,16 @@ export async function fakeSigstore(options: FakeSigstoreOptions = {}): Promise<F
     key: KeyObject,
     verifier: string,
     signer: object,
+    hash: Hash = "sha256",
   ): Promise<BundleJson> => {
-    const signature = sign("sha256", Buffer.from(content), key);
-    const sha256 = digest(content);
+    const algorithm = key.asymmetricKeyType === "ed25519" ? null : hash;
+    const signature = sign(algorithm, Buffer.from(content), key);
+    const fileDigest = digest(content, hash);
     const entry = {
       apiVersion: "0.0.1",
       kind: "hashedrekord",
       spec: {
-        data: { hash: { algorithm: "sha256", value: sha256.toString("hex") } },
+        data: { hash: { algorithm: hash, value: fileDigest.toString("hex") } },
         signature: { content: base64(signature), publicKey: { content: base64(verifier) } },
       },
     };
@@ -121,7 +125,7 @@ export async function fakeSigstore(options: FakeSigstoreOptions = {}): Promise<F
       mediaType: "application/vnd.dev.sigstore.bundle.v0.3+json",
       verificationMaterial: { ...signer, ...(await materials(entry, signature)) },
       messageSignature: {
-        messageDigest: { algorithm: "SHA2_256", digest: base64(sha256) },
+        messageDigest: { algorithm: hash.replace("sha", "SHA2_"), digest: base64(fileDigest) },
         signature: base64(signature),
       },
     };
@@ -143,9 +147,9 @@ export async function fakeSigstore(options: FakeSigstoreOptions = {}): Promise<F
         certificate: { rawBytes: base64(certificate) },
       });
     },
-    async signFileWith(key, content) {
+    async signFileWith(key, content, hash) {
       const pem = createPublicKey(key).export({ type: "spki", format: "pem" }).toString();
-      return messageBundle(content, key, pem, { publicKey: { hint: "" } });
+      return messageBundle(content, key, pem, { publicKey: { hint: "" } }, hash);
     },
     async attest(subjects, attestOptions = {}) {
       const { predicateType = "https://slsa.dev/provenance/v1", predicate = {} } = attestOptions;
@@ -289,7 +293,8 @@ function authorityRoot(chain: readonly Buffer[]): object {
 
 const spki = (key: KeyObject): Buffer => key.export({ type: "spki", format: "der" });
 const base64 = (data: string | Uint8Array): string => Buffer.from(data).toString("base64");
-const digest = (data: string | Uint8Array): Buffer => createHash("sha256").update(data).digest();
+const digest = (data: string | Uint8Array, hash: Hash = "sha256"): Buffer =>
+  createHash(hash).update(data).digest();
 
 /** The same signature as cosign 1 and 2 wrote it to `--bundle`. */
 export function cosignBlob(bundle: BundleJson): BundleJson {

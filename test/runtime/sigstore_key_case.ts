@@ -1,4 +1,4 @@
-// A file that is signed with a key, and a changed one. The same on Node, Deno, Bun and workerd.
+// Verifies a file that is signed with a key, and a changed one: the same on Node, Deno, Bun and workerd.
 import { sigstoreKey } from "../../src/verify/sigstore_key/driver.ts";
 
 export interface SignedWithKey {
@@ -8,7 +8,7 @@ export interface SignedWithKey {
   sha256: string;
 }
 
-/** What is said of the file, and of one that has changed. */
+/** Returns the verdict on the file, and on one that has changed. */
 export async function sigstoreKeyCase(signed: SignedWithKey): Promise<string[]> {
   const { pem, bundle, trustedRoot, sha256 } = signed;
   const verifier = sigstoreKey.open(pem, {

@@ -163,7 +163,7 @@ describe("an image", () => {
   });
 
   test.each([
-    ["no JSON", "x"],
+    ["text", "x"],
     ["other JSON", "{}"],
   ])("is refused with a payload that is %s", async (_, payload) => {
     const annotations = cosignAnnotations(await instance.signFile(payload));

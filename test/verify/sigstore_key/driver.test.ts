@@ -81,6 +81,30 @@ describe("sigstore-key", () => {
     await expect(verify(release(bundle, "other"), pemOf(key))).rejects.toThrow("another digest");
   });
 
+  test.each(["sha384", "sha512"] as const)(
+    "reads the artifact to hash it with %s",
+    async (hash) => {
+      const key = generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey;
+      const subject = release(await instance.signFileWith(key, "bytes", hash));
+      expect(await verify(subject, pemOf(key))).toMatchObject({ kind: "sigstore-key" });
+      const changed = { ...subject, open: () => new Blob(["other"]).stream() };
+      await expect(verify(changed, pemOf(key))).rejects.toThrow("the file has changed");
+      const other = release(await instance.signFileWith(key, "other", hash));
+      await expect(verify(other, pemOf(key))).rejects.toThrow("another digest");
+      await expect(verify({ ...subject, open: undefined }, pemOf(key))).rejects.toThrow(
+        "its hash needs the file, not only its digest",
+      );
+    },
+  );
+
+  test("does not take a key of Ed25519 for files", async () => {
+    const key = generateKeyPairSync("ed25519").privateKey;
+    const bundle = await instance.signFileWith(key, "bytes");
+    await expect(verify(release(bundle), pemOf(key))).rejects.toThrow(
+      "a key of Ed25519 can sign attestations, not files; use one of ECDSA",
+    );
+  });
+
   test("refuses another key", async () => {
     const stranger = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
     const bundle = await instance.signFileWith(stranger, "bytes");
