@@ -67,11 +67,11 @@ async function load<T>(packages: () => Promise<T>): Promise<T> {
     return await packages();
   } catch (cause) {
     if (!isMissingPackage(cause)) {
-      const message = `Cannot load Sigstore's packages: ${messageOf(cause)}`;
+      const message = `Cannot load the packages for Sigstore bundles: ${messageOf(cause)}`;
       throw new VerificationError(message, { cause, fault: "host" });
     }
     throw new VerificationError(
-      `Cannot verify with sigstore: Sigstore's packages are not installed; install them next to dewy: ${installCommand(PACKAGES, import.meta.url)}`,
+      `Cannot verify Sigstore bundles: the packages for them are not installed; install them next to dewy: ${installCommand(PACKAGES, import.meta.url)}`,
       { cause, fault: "operator" },
     );
   }

@@ -41,6 +41,11 @@ const TIMEOUT_MS = 20_000;
 
 type RootContext = Pick<VerifyContext, "clock" | "emit" | "cacheDirectory">;
 
+/** The context of a host, which keeps the root of Sigstore's public instance up to date. */
+export function withRefreshedRoot(context: VerifyContext): VerifyContext {
+  return { ...context, sigstoreRoots: refreshedRoot(PUBLIC_GOOD, context) };
+}
+
 /**
  * Keeps the trusted root of an instance up to date by TUF, at most once a day. If that fails, the last one is used for up
  * to a year, otherwise the one in the package.
