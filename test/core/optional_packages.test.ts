@@ -16,16 +16,26 @@ describe("a package that is not installed", () => {
 
   const packages = { a: "1.0.0", "@b/c": "2.0.0" };
   test.each([
-    ["file:///app/node_modules/dewy/dist/x.js", {}, "npm install a@1.0.0 @b/c@2.0.0"],
-    ["file:///usr/lib/node_modules/dewy/dist/x.js", {}, "npm install --global a@1.0.0 @b/c@2.0.0"],
-    ["file:///app/node_modules/dewy/dist/x.js", { Bun: {} }, "bun add a@1.0.0 @b/c@2.0.0"],
+    ["npm install ", "file:///srv/app/node_modules/dewy/dist/x.js", {}],
+    ["npm install --global ", "file:///usr/local/lib/node_modules/dewy/dist/x.js", {}],
+    ["npm install --global ", "file:///C:/Users/a/npm/node_modules/dewy/dist/x.js", {}],
+    ["bun add ", "file:///srv/app/node_modules/dewy/dist/x.js", { Bun: {} }],
+    ["bun add --global ", "file:///a/.bun/install/global/node_modules/dewy/x.js", { Bun: {} }],
+    // Bun's launcher runs on Node, if that is in PATH.
+    ["bun add --global ", "file:///a/.bun/install/global/node_modules/dewy/x.js", {}],
+    ["npm install --global ", "file:///usr/lib/node_modules/dewy/dist/x.js", { Bun: {} }],
+  ])("is installed by %s for %s", (command, url, runtime) => {
+    expect(installCommand(packages, url, runtime)).toBe(`${command}a@1.0.0 @b/c@2.0.0`);
+  });
+
+  test.each([
     [
-      "file:///root/.bun/install/global/node_modules/dewy/dist/x.js",
-      { Bun: {} },
-      "bun add --global a@1.0.0 @b/c@2.0.0",
+      "npx --package dewy --package a@1.0.0 --package @b/c@2.0.0 -- dewy …",
+      "file:///root/.npm/_npx/0a1b/node_modules/dewy/dist/x.js",
+      {},
     ],
-    ["file:///src/x.ts", { Deno: {} }, "deno add npm:a@1.0.0 npm:@b/c@2.0.0"],
-  ])("is installed for %s by a command", (url, runtime, command) => {
+    ["deno add npm:a@1.0.0 npm:@b/c@2.0.0", "file:///src/x.ts", { Deno: {} }],
+  ])("is installed by %s for %s on its own", (command, url, runtime) => {
     expect(installCommand(packages, url, runtime)).toBe(command);
   });
 });
