@@ -1,6 +1,6 @@
 import { access, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { missingEngine } from "../../peers/container_engine.ts";
 import { missingDockerRegistry } from "../../peers/docker_registry.ts";
 import { missingPeer } from "../../peers/missing_peer.ts";
@@ -206,8 +206,16 @@ async function startHeld(
   const script = join(ROOT, "test/e2e/container/hold_socket.py");
   const options = { cwd: app.root, env };
   const dewy = startDewy(["python3", script, String(app.port)], argv, options);
+  const pids = (): readonly number[] => dewy.stdout().trim().split("\n").map(Number);
+  onTestFinished(async () => {
+    dewy.child.kill("SIGKILL");
+    const last = pids().at(-1);
+    if (last) process.kill(last, "SIGKILL");
+    // Its outputs are closed when the last process has ended, which could still write files.
+    await dewy.ended();
+  });
   await deployed(dewy, "v1.0.0");
-  return { app, dewy, pids: () => dewy.stdout().trim().split("\n").map(Number) };
+  return { app, dewy, pids };
 }
 
 /** Connections of all kinds; the slow ones are in flight at any moment. */
