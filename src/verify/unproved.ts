@@ -8,7 +8,8 @@ export interface Unproved {
   reasons: readonly string[];
   /** The reason without any evidence. */
   missing: string;
-  /** The command that makes the evidence in CI. */
+  /** How to make the evidence in CI: `sign it`. */
+  make?: string | undefined;
   command: string;
 }
 
@@ -16,15 +17,15 @@ export interface Unproved {
 export function unproved(
   kind: VerifyKind,
   { name, tag }: Subject,
-  { reasons, missing, command }: Unproved,
+  { reasons, missing, make = "sign it", command }: Unproved,
 ): VerificationError {
   const [first, ...more] = reasons;
   const others = more.length === 0 ? "" : ` (and ${more.length} more)`;
   const reason = first === undefined ? missing : shorten(printable(first), 500) + others;
   const advice =
     first === undefined
-      ? `sign it in CI: ${command}`
-      : `find out who has published it, or sign it again in CI: ${command}`;
+      ? `${make} in CI: ${command}`
+      : `find out who has published it, or ${make} again in CI: ${command}`;
   return new VerificationError(
     `Cannot verify "${name}" of ${tag} with ${kind}: ${reason}; ${advice}`,
   );

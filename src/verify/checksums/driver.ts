@@ -38,6 +38,7 @@ async function verifyChecksums(
   throw unproved("checksums", subject, {
     reasons: refused.map(({ name, problem }) => `${name}: ${problem}`),
     missing: "the release has no checksum file that lists it",
+    make: "make one",
     command: `sha256sum ${subject.name} > SHA256SUMS`,
   });
 }
