@@ -30,6 +30,11 @@ export function parsePolicy(values: readonly string[]): VerifyPolicy {
   );
 }
 
+/** The same text for equal policies. */
+export function formatPolicy(policy: VerifyPolicy): string {
+  return policy.mode === "rules" ? policy.rules.map(formatRule).sort().join(" ") : policy.mode;
+}
+
 export function formatRule({ kind, value }: VerifyRule): string {
   return value === "" ? kind : `${kind}=${value}`;
 }
