@@ -91,6 +91,8 @@ const config: AssetsConfig = {
   windows: [],
   minAgeMs: 0,
   noDowngrade: false,
+  verify: [],
+  trustedRoot: undefined,
   webhooks: undefined,
 };
 const { registry, locator } = await loadRegistry(REGISTRY, {
@@ -121,7 +123,7 @@ const stage = stageRelease({
 });
 const deployer = deadly(assetsDeployer(directory, stage));
 process.exitCode = await runAgent(
-  { config, root: directory.root, registry, locator, deployer },
+  { config, root: directory.root, registry, locator, deployer, verify: { mode: "auto" } },
   {
     ...io,
     clock: systemClock,
