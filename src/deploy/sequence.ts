@@ -7,6 +7,7 @@
 import { DeployError, type DeployPhase, DewyError, faultOf, HostError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
 import { bestEffort, untilStopped } from "./best_effort.ts";
+import { withHighest } from "./decisions.ts";
 import type { BakeOutcome, Candidate, DeployContext, HookVariables, Staged } from "./deployer.ts";
 import { operatorOf, withOrderDone, withoutOrder } from "./order_state.ts";
 import { newReport, reportDeploy, sendReport, withReport } from "./reports.ts";
@@ -146,7 +147,9 @@ export async function bakeAndCommit(
       context.store.update((state) => {
         const committed = commitSwitch(state, directory, context.clock.now());
         const reported = withReport(committed, report);
-        return order === undefined ? reported : withOrderDone(reported, order, context);
+        return order === undefined
+          ? withHighest(reported, tag, context.calver ?? "")
+          : withOrderDone(reported, order, context);
       });
     await inPhase("commit", tag, context, commit);
   } catch (error) {

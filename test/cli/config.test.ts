@@ -54,6 +54,7 @@ describe("readConfig of assets", () => {
       windows: [],
       minAgeMs: 0,
       noDowngrade: false,
+      confirmMajor: false,
       webhooks: undefined,
     });
   });

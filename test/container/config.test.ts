@@ -105,6 +105,7 @@ describe("readConfig of container", () => {
       windows: [],
       minAgeMs: 0,
       noDowngrade: false,
+      confirmMajor: false,
       webhooks: undefined,
       beforeDeployHook: undefined,
       afterDeployHook: undefined,

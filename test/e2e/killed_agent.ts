@@ -91,6 +91,7 @@ const config: AssetsConfig = {
   windows: [],
   minAgeMs: 0,
   noDowngrade: false,
+  confirmMajor: false,
   webhooks: undefined,
 };
 const { registry, locator } = await loadRegistry(REGISTRY, {

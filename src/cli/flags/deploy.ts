@@ -22,6 +22,7 @@ export function readDeploying(argv: ParsedArgv) {
     windows: argv.texts("window").filter((times) => times !== ""),
     minAgeMs: duration(argv, "min-age", 0),
     noDowngrade: argv.flag("no-downgrade"),
+    confirmMajor: argv.flag("confirm-major"),
     webhooks: readWebhooks(argv),
   };
 }

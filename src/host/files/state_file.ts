@@ -81,6 +81,8 @@ const schema = v.object({
   ),
   order: v.exactOptional(orderSchema),
   seen: v.exactOptional(v.array(v.object({ tag: v.string(), ...identity, at: v.string() }))),
+  highest: v.exactOptional(v.string()),
+  listing: v.exactOptional(v.object({ hash: v.string(), changedAt: v.string() })),
   reports: v.exactOptional(
     v.array(
       v.object({
