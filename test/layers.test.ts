@@ -24,7 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   verify: ["core"],
   "auth/google": ["core", "http"],
   gen: [],
-  deploy: ["core", "version", "platform", "resolve"],
+  deploy: ["core", "version", "platform", "resolve", "verify"],
   gateway: ["core", "platform", "gen"],
   registries: ["core", "version", "platform", "resolve", "http", "auth"],
   "registries/github": ["core", "version", "resolve", "http", "auth"],
@@ -63,6 +63,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   deployers: [
     "core",
     "platform",
+    "verify",
     "deploy",
     "host/files",
     "host/process",
@@ -72,6 +73,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "cli/flags": ["core", "host/sockets"],
   agent: [
     "core",
+    "verify",
+    "verify/sigstore",
     "registries",
     "notifiers",
     "deploy",

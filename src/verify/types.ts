@@ -80,9 +80,16 @@ export interface VerifierDriver {
   /** The form of the flag: `minisign=KEY`. */
   readonly syntax: string;
   readonly description: string;
+  /** Whether the evidence comes from a service of its own: if that does not answer, `auto` does not block. */
+  readonly isService?: true;
   /** Reads the value of the rule. Throws a ConfigError that names `--verify`. Key files are read at the first use. */
   open(value: string, context: VerifyContext): Verifier;
-  /** For `auto`: the proofs that the release offers, of any signer; empty if it offers none. */
+  /**
+   * For `auto`: the proofs that the release offers, of any signer; empty if it offers none.
+   *
+   * @throws VerificationError if what it offers is wrong, or cannot be evaluated now.
+   * @throws RemoteError if a service does not answer.
+   */
   offered?(
     subject: Subject,
     context: VerifyContext,
