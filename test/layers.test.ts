@@ -34,6 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "registries/oci/auth": ["core", "http", "auth", "auth/google"],
   "registries/grpc": ["core", "version", "platform", "resolve", "http", "gen"],
   "host/files": ["core", "deploy"],
+  "verify/openpgp": ["core"],
   "verify/sigstore": ["core", "verify/sigstore_bundle", "host/files"],
   "host/process": ["core", "deploy", "host/files"],
   "host/credentials": ["core", "registries", "host/process"],

@@ -26,9 +26,8 @@ export async function hashFile(
   name: HashName,
   signal?: AbortSignal,
 ): Promise<Bytes> {
-  const createHash = file.createHash ?? (await portableHashes());
-  const hash = createHash(name);
-  for await (const chunk of unchanged(file, createHash, signal)) hash.update(chunk);
+  const hash = (file.createHash ?? (await portableHashes()))(name);
+  for await (const chunk of unchanged(file, signal)) hash.update(chunk);
   return new Uint8Array(hash.digest());
 }
 
@@ -45,8 +44,7 @@ export async function readFile(
 ): Promise<Bytes | undefined> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  const createHash = file.createHash ?? (await portableHashes());
-  for await (const chunk of unchanged(file, createHash, signal)) {
+  for await (const chunk of unchanged(file, signal)) {
     size += chunk.byteLength;
     if (size > maxBytes) return undefined;
     chunks.push(chunk);
@@ -57,10 +55,9 @@ export async function readFile(
 /** The chunks of the file. Fails at the end if they are not those that were hashed before. */
 export async function* unchanged(
   file: SignedFile,
-  createHash: CreateHash,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const known = createHash("sha256");
+  const known = (file.createHash ?? (await portableHashes()))("sha256");
   for await (const chunk of chunksOf(file)) {
     signal?.throwIfAborted();
     known.update(chunk);
@@ -87,7 +84,7 @@ async function* chunksOf({ bytes, open }: SignedFile): AsyncIterable<Uint8Array>
   }
 }
 
-export async function portableHashes(): Promise<CreateHash> {
+async function portableHashes(): Promise<CreateHash> {
   const [{ sha256, sha384, sha512 }, { blake2b }] = await Promise.all([
     import("@noble/hashes/sha2"),
     import("@noble/hashes/blake2"),
