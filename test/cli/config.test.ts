@@ -56,6 +56,7 @@ describe("readConfig of assets", () => {
       noDowngrade: false,
       verify: [],
       trustedRoot: undefined,
+      confirmMajor: false,
       webhooks: undefined,
     });
   });

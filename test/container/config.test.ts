@@ -107,6 +107,7 @@ describe("readConfig of container", () => {
       noDowngrade: false,
       verify: [],
       trustedRoot: undefined,
+      confirmMajor: false,
       webhooks: undefined,
       beforeDeployHook: undefined,
       afterDeployHook: undefined,
