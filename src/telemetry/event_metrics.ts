@@ -43,7 +43,7 @@ export class EventMetrics {
     const [instruments, app, command] = [this.#instruments, this.#app, this.#command];
     instruments.count("dewy.deployments.total", command, 0);
     instruments.count("dewy.deployment.errors.total", command, 0);
-    instruments.count("dewy.verification.failures.total", app, 0);
+    instruments.count("dewy.deployments.unverified.total", app, 0);
     for (const cause of ["failure", "operator"]) {
       instruments.count("dewy.rollbacks.total", { ...app, cause }, 0);
     }
@@ -79,7 +79,7 @@ export class EventMetrics {
     failed: ({ phase, error }) => {
       if (phase === "resolve") return;
       if (error.code === "unverified") {
-        this.#instruments.count("dewy.verification.failures.total", this.#app);
+        this.#instruments.count("dewy.deployments.unverified.total", this.#app);
       }
       this.#instruments.count("dewy.deployment.errors.total", this.#command);
     },

@@ -143,7 +143,7 @@ export const METRICS = {
       "{version}",
       "Versions that an operator or a rollback has skipped",
     ),
-    "dewy.verification.failures.total": counter(
+    "dewy.deployments.unverified.total": counter(
       "{deploy}",
       "Attempts to deploy a version that --verify did not let pass",
     ),
