@@ -55,6 +55,7 @@ describe("readConfig of assets", () => {
       minAgeMs: 0,
       noDowngrade: false,
       confirmMajor: false,
+      maxStalenessMs: undefined,
       webhooks: undefined,
     });
   });

@@ -106,6 +106,7 @@ describe("readConfig of container", () => {
       minAgeMs: 0,
       noDowngrade: false,
       confirmMajor: false,
+      maxStalenessMs: undefined,
       webhooks: undefined,
       beforeDeployHook: undefined,
       afterDeployHook: undefined,

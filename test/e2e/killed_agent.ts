@@ -92,6 +92,7 @@ const config: AssetsConfig = {
   minAgeMs: 0,
   noDowngrade: false,
   confirmMajor: false,
+  maxStalenessMs: undefined,
   webhooks: undefined,
 };
 const { registry, locator } = await loadRegistry(REGISTRY, {

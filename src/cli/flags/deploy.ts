@@ -1,7 +1,7 @@
 import { readCommon, readRegistry } from "./common.ts";
 import { readObserving } from "./observe.ts";
 import type { ParsedArgv } from "./parse.ts";
-import { duration, text } from "./values.ts";
+import { duration, longDuration, text } from "./values.ts";
 import { readWebhooks } from "./webhooks.ts";
 
 /** The flags of all commands that deploy; the flag table describes them. */
@@ -23,6 +23,7 @@ export function readDeploying(argv: ParsedArgv) {
     minAgeMs: duration(argv, "min-age", 0),
     noDowngrade: argv.flag("no-downgrade"),
     confirmMajor: argv.flag("confirm-major"),
+    maxStalenessMs: longDuration(argv, "max-staleness"),
     webhooks: readWebhooks(argv),
   };
 }
