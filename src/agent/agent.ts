@@ -108,7 +108,7 @@ async function policyOf({ config, locator }: Agent): Promise<VersionPolicy> {
 }
 
 function deployContext(
-  { config, root, registry, deployer, locator }: Agent,
+  { config, root, registry, deployer, locator, verify }: Agent,
   sinks: readonly EventSink[],
   command: CommandContext,
 ): DeployContext {
@@ -135,6 +135,7 @@ function deployContext(
     command: config.command,
     calver: locator.calver,
     acceptChanged: config.acceptChanged,
+    verify,
     host: hostname(),
   };
 }
@@ -165,6 +166,7 @@ async function run(
   });
   await removeTemporaries(statePath(root));
   await warnAboutWriters(root, context);
+  if (agent.verify.mode === "none") warnAboutVerifyNone(context);
   const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: context.clock });
   const poll: Poll = (later) => tick({ policy, failed, later }, context, stop);
   const baking = new BakingDeploys();
@@ -258,6 +260,14 @@ async function warnAboutWriters(root: string, { emit }: DeployContext): Promise<
     important: true,
     message: "Other users can write to directories that dewy works in as root",
     fields: { directories, hint: "chown root and chmod go-w; docs/server.md explains why" },
+  });
+}
+
+function warnAboutVerifyNone({ emit }: DeployContext): void {
+  emit({
+    type: "warning",
+    message: "Signatures are not verified: --verify none",
+    fields: { hint: "leave the flag out, or name what releases must have; docs/verification.md" },
   });
 }
 

@@ -54,6 +54,8 @@ describe("readConfig of assets", () => {
       windows: [],
       minAgeMs: 0,
       noDowngrade: false,
+      verify: [],
+      trustedRoot: undefined,
       confirmMajor: false,
       maxStalenessMs: undefined,
       webhooks: undefined,

@@ -105,6 +105,8 @@ describe("readConfig of container", () => {
       windows: [],
       minAgeMs: 0,
       noDowngrade: false,
+      verify: [],
+      trustedRoot: undefined,
       confirmMajor: false,
       maxStalenessMs: undefined,
       webhooks: undefined,

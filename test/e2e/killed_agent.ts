@@ -91,6 +91,8 @@ const config: AssetsConfig = {
   windows: [],
   minAgeMs: 0,
   noDowngrade: false,
+  verify: [],
+  trustedRoot: undefined,
   confirmMajor: false,
   maxStalenessMs: undefined,
   webhooks: undefined,
@@ -123,7 +125,7 @@ const stage = stageRelease({
 });
 const deployer = deadly(assetsDeployer(directory, stage));
 process.exitCode = await runAgent(
-  { config, root: directory.root, registry, locator, deployer },
+  { config, root: directory.root, registry, locator, deployer, verify: { mode: "auto" } },
   {
     ...io,
     clock: systemClock,
