@@ -162,6 +162,7 @@ export function resolveFiles(
       kind: "ready",
       release: describeRelease(tag, release, policy),
       artifact,
+      ...(release.chosen === undefined ? { files: release.files } : {}),
       ...(notes.length === 0 ? {} : { notes }),
       ...(choice?.isNamed ? { isNamed: true } : {}),
     };
