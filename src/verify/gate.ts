@@ -90,7 +90,8 @@ function asUnverified(error: unknown, kind: string, { name, tag }: Subject): Dew
   );
 }
 
-interface Offer {
+/** What a release offers of one kind, as `auto` verifies it. */
+export interface Offer {
   kind: VerifierDriver["kind"];
   proofs: readonly Proof[];
   error?: DewyError;
@@ -106,8 +107,7 @@ function openAuto(
   return {
     async verify(subject, signal) {
       const signers = await memory.signers();
-      const offers: Offer[] = [];
-      for (const driver of drivers) offers.push(await offerOf(driver, subject, context, signal));
+      const offers = await offersOf(drivers, subject, context, signal);
       const proofs = offers.flatMap((offer) => offer.proofs);
       const isFree = signers.length === 0 || (await memory.isAccepted(subject));
       const problem = isFree ? undefined : problemOf(subject, signers, offers);
@@ -116,6 +116,17 @@ function openAuto(
       return proofs;
     },
   };
+}
+
+export async function offersOf(
+  drivers: readonly VerifierDriver[],
+  subject: Subject,
+  context: VerifyContext,
+  signal: AbortSignal,
+): Promise<readonly Offer[]> {
+  const offers: Offer[] = [];
+  for (const driver of drivers) offers.push(await offerOf(driver, subject, context, signal));
+  return offers;
 }
 
 async function offerOf(
