@@ -24,6 +24,7 @@ export type CommandName =
   | "resume"
   | "skip"
   | "unskip"
+  | "trust accept"
   | "poll"
   | "restart";
 
@@ -177,6 +178,13 @@ export const commandGroups: Readonly<Record<string, readonly CommandSpec[]>> = {
       example: "dewy unskip v1.3.0 --name app",
     },
     {
+      name: "trust accept",
+      usage: "trust accept <tag> [flags]",
+      summary:
+        "Deploy a version although its signer is another one or none; later versions must then have its signer",
+      example: 'dewy trust accept v2.0.0 --name app --message "moved to a new repository"',
+    },
+    {
       name: "poll",
       usage: "poll [flags]",
       summary: "Ask the registry now, and wait for the outcome",
@@ -218,6 +226,7 @@ export const STEERING = [
   "resume",
   "skip",
   "unskip",
+  "trust accept",
   "poll",
   "restart",
 ] as const satisfies readonly CommandName[];
