@@ -64,8 +64,8 @@ async function evidenceFile(path: string): Promise<Artifact> {
 async function regularFile(path: string, action: string): Promise<{ path: string; size: number }> {
   try {
     const real = await realpath(path);
-    const { size, ...found } = await stat(real);
-    if (found.isFile()) return { path: real, size };
+    const found = await stat(real);
+    if (found.isFile()) return { path: real, size: found.size };
   } catch (cause) {
     throw fileError(action, path, cause);
   }
