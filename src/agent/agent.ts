@@ -101,13 +101,13 @@ function runDry(
 }
 
 async function policyOf({ config, locator }: Agent): Promise<VersionPolicy> {
-  const { acceptChanged, minAgeMs, noDowngrade } = config;
+  const { acceptChanged, minAgeMs, noDowngrade, confirmMajor } = config;
   const opensAt = (await compileWindows(config.windows))?.opensAt;
-  return { ...locator, acceptChanged, minAgeMs, noDowngrade, opensAt };
+  return { ...locator, acceptChanged, minAgeMs, noDowngrade, confirmMajor, opensAt };
 }
 
 function deployContext(
-  { config, root, registry, deployer, locator }: Agent,
+  { config, root, registry, deployer, locator, verify }: Agent,
   sinks: readonly EventSink[],
   command: CommandContext,
 ): DeployContext {
@@ -134,6 +134,7 @@ function deployContext(
     command: config.command,
     calver: locator.calver,
     acceptChanged: config.acceptChanged,
+    verify,
     host: hostname(),
   };
 }
@@ -164,6 +165,7 @@ async function run(
   });
   await removeTemporaries(statePath(root));
   await warnAboutWriters(root, context);
+  if (agent.verify.mode === "none") warnAboutVerifyNone(context);
   const failed = new FailedCandidates({ intervalMs: config.intervalMs, clock: context.clock });
   const poll: Poll = (later) => tick({ policy, failed, later }, context, stop);
   const baking = new BakingDeploys();
@@ -257,6 +259,14 @@ async function warnAboutWriters(root: string, { emit }: DeployContext): Promise<
     important: true,
     message: "Other users can write to directories that dewy works in as root",
     fields: { directories, hint: "chown root and chmod go-w; docs/server.md explains why" },
+  });
+}
+
+function warnAboutVerifyNone({ emit }: DeployContext): void {
+  emit({
+    type: "warning",
+    message: "Signatures are not verified: --verify none",
+    fields: { hint: "leave the flag out, or name what releases must have; docs/verification.md" },
   });
 }
 

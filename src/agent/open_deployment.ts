@@ -4,6 +4,7 @@ import { stageRelease } from "../deployers/stage_release.ts";
 import { cacheDirectory } from "../host/download/cache_directory.ts";
 import type { CommandContext } from "./context.ts";
 import { loadConfigured } from "./open_configured.ts";
+import { openVerification } from "./verification.ts";
 
 /**
  * Opens the registry and the working directory. Nothing is written, and no request is sent. `releaseMode` are the
@@ -17,14 +18,16 @@ export async function openDeployment(
   const { clock, emit } = context;
   const { registry, locator } = await loadConfigured(config, context);
   const directory = await openReleaseDirectory(config.directory, releaseMode);
+  const verification = await openVerification(config, directory.root, context);
   const stage = stageRelease({
     registry,
     directory,
     downloads: () => cacheDirectory(directory.root, context.env.DEWY_CACHEDIR),
     maxArtifactBytes: config.maxArtifactSize,
     maxExpandedBytes: config.maxExpandedSize,
+    gate: verification.gate,
     clock,
     emit,
   });
-  return { registry, locator, directory, stage };
+  return { registry, locator, directory, stage, verify: verification.policy };
 }

@@ -6,6 +6,7 @@ import type { DeployContext, Deployer } from "../deploy/deployer.ts";
 import type { ProxyObserver } from "../host/proxy/tcp_proxy.ts";
 import type { LocatorBase } from "../registries/driver.ts";
 import type { SupervisionMeasures } from "../telemetry/readings.ts";
+import type { VerifyPolicy } from "../verify/policy.ts";
 
 export type AgentConfig = DeployConfig & {
   command: string;
@@ -22,6 +23,8 @@ export interface Agent {
   /** The registry's URL as parsed: the version policy. */
   locator: LocatorBase;
   deployer: Deployer;
+  /** The policy that the deployer verifies. */
+  verify: VerifyPolicy;
   /** Absent for `dewy assets`, which runs no app. */
   supervision?: Supervision;
 }

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { runAgent } from "../agent/agent.ts";
 import type { CommandContext } from "../agent/context.ts";
 import { loadConfigured } from "../agent/open_configured.ts";
+import { openVerification } from "../agent/verification.ts";
 import { ConfigError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
 import { openReleaseDirectory } from "../deployers/release_directory.ts";
@@ -29,7 +30,9 @@ export async function runContainer(
   await engine.describe(signals.stop);
   await makeContainerDirectory(root);
   const directory = await openReleaseDirectory(root);
-  const common = { config, name: config.app, root: directory.root, registry, locator };
+  const verification = await openVerification(config, directory.root, context);
+  const { policy: verify } = verification;
+  const common = { config, name: config.app, root: directory.root, registry, locator, verify };
   if (config.dryRun) {
     const deployer = dryDeployer({ config, directory, registry, engine }, context);
     return runAgent({ ...common, deployer }, context);

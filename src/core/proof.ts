@@ -1,12 +1,15 @@
 /** The kinds of verification that `--verify` accepts. */
-export type VerifyKind =
-  | "checksums"
-  | "minisign"
-  | "ssh"
-  | "openpgp"
-  | "sigstore"
-  | "sigstore-key"
-  | "github";
+export const VERIFY_KINDS = [
+  "checksums",
+  "minisign",
+  "ssh",
+  "openpgp",
+  "sigstore",
+  "sigstore-key",
+  "github",
+] as const;
+
+export type VerifyKind = (typeof VERIFY_KINDS)[number];
 
 /** The signer of a keyless signature or an attestation, as its certificate says. */
 export interface SignerIdentity {

@@ -1,6 +1,8 @@
 import type { Context } from "../core/context.ts";
 import type { HookResult } from "../core/event.ts";
+import type { Proof } from "../core/proof.ts";
 import type { Artifact, Registry, Release } from "../core/types.ts";
+import type { VerifyPolicy } from "../verify/policy.ts";
 import type { ReportSchedule } from "./report_schedule.ts";
 import type { DeployedRelease, Retention, StateStore } from "./state.ts";
 import type { Switches } from "./switches.ts";
@@ -16,7 +18,10 @@ export interface Candidate {
 
 export interface Staged {
   directory: string;
+  /** `sha256:…` */
   digest?: string;
+  /** What the verification has proved. */
+  proofs?: readonly Proof[];
 }
 
 /** Superseded: a newer release has taken over before the end of the bake. */
@@ -86,6 +91,8 @@ export interface DeployContext extends Pick<Context, "clock" | "emit"> {
   calver?: string | undefined;
   /** Tags whose bytes may differ from the known ones once. Defaults to none. */
   acceptChanged?: readonly string[];
+  /** What {@link Deployer.stage} verifies. Defaults to `none`. */
+  verify?: VerifyPolicy;
   /** The name of this machine, for the audit record. */
   host: string;
 }

@@ -31,6 +31,7 @@ import {
   sameBytes,
 } from "./state.ts";
 import { acceptCandidate } from "./tick.ts";
+import { isVerified } from "./trust.ts";
 
 export interface OrderRun {
   context: DeployContext;
@@ -228,12 +229,20 @@ async function findVersion(
     if (signal.aborted) throw signal.reason;
     const canAnswer = error instanceof NotFoundError || faultOf(error) === "operator";
     const staged = canAnswer ? undefined : await releaseOnDisk(tag, context);
-    if (staged === undefined) throw error;
+    if (staged === undefined || !(await mayServe(staged, context))) throw error;
     const note = `${tag} comes from this machine, because the registry did not answer`;
     return { candidate: candidateOf(staged, context.calver), staged, note };
   }
   await checkBytes(candidate, context, signal);
   return { candidate };
+}
+
+/** A version that has served here before does not have to be verified again. */
+async function mayServe(
+  staged: DeployedRelease,
+  { store, verify }: DeployContext,
+): Promise<boolean> {
+  return staged.provenAt !== undefined || isVerified(staged, await store.load(), verify);
 }
 
 /** By a tag, an operator means the version that was here before. */

@@ -7,6 +7,7 @@
 import { DeployError, type DeployPhase, DewyError, faultOf, HostError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
 import { bestEffort, untilStopped } from "./best_effort.ts";
+import { withHighest } from "./decisions.ts";
 import type { BakeOutcome, Candidate, DeployContext, HookVariables, Staged } from "./deployer.ts";
 import { operatorOf, withOrderDone, withoutOrder } from "./order_state.ts";
 import { newReport, reportDeploy, sendReport, withReport } from "./reports.ts";
@@ -25,6 +26,7 @@ import {
   type PendingReport,
   retention,
   sameBytes,
+  type TrustedSigner,
   wayBack,
   withoutAfterHook,
   withoutBad,
@@ -32,6 +34,7 @@ import {
   withRelease,
 } from "./state.ts";
 import { GivenUp, type Underway } from "./switches.ts";
+import { isVerified, newlyTrusted, verificationOf, withTrust } from "./trust.ts";
 
 /** A release that serves and still has to pass its bake; `startedAt` is when its deploy began. */
 export interface Trial extends Cause {
@@ -131,6 +134,7 @@ export async function bakeAndCommit(
   const { tag, directory } = release;
   const leave = (): void => context.switches.leave(underway);
   let report: PendingReport | undefined;
+  let trusted: readonly TrustedSigner[] = [];
   try {
     const outcome = await bake(release, context, signal);
     if (outcome === "superseded" || (await underway.leaving)) {
@@ -144,15 +148,22 @@ export async function bakeAndCommit(
     report = newReport(release, context);
     const commit = (): Promise<unknown> =>
       context.store.update((state) => {
-        const committed = commitSwitch(state, directory, context.clock.now());
+        const now = context.clock.now();
+        const committed = withTrust(commitSwitch(state, directory, now), directory, now);
+        trusted = newlyTrusted(state, committed);
         const reported = withReport(committed, report);
-        return order === undefined ? reported : withOrderDone(reported, order, context);
+        return order === undefined
+          ? withHighest(reported, tag, context.calver ?? "")
+          : withOrderDone(reported, order, context);
       });
     await inPhase("commit", tag, context, commit);
   } catch (error) {
     await rollBackServing({ release, underway, order }, error, context, signal).finally(leave);
     if (!signal.aborted) await cleanUp(release, error, context, signal);
     throw error;
+  }
+  for (const { signer: identity } of trusted) {
+    context.emit({ type: "signer-trusted", tag, identity });
   }
   await finish(trial, report, context, signal).finally(leave);
   return "proven";
@@ -204,7 +215,7 @@ export function stageVersion(
 
 async function stage(
   candidate: Pick<Candidate, "release" | "artifact">,
-  { store, deployer, clock }: DeployContext,
+  { store, deployer, clock, verify: policy }: DeployContext,
   signal: AbortSignal,
 ): Promise<DeployedRelease> {
   const state = await store.load();
@@ -215,15 +226,17 @@ async function stage(
       one.tag === release.tag &&
       one.artifact === artifact.name &&
       one.directory !== live &&
-      sameBytes(one, artifact),
+      sameBytes(one, artifact) &&
+      isVerified(one, state, policy),
   );
   // Without any identity of the bytes, an earlier directory may contain others.
   const isIdentified = artifact.digest !== undefined || artifact.revision !== undefined;
   if (known !== undefined && isIdentified && (await deployer.has(known.directory))) return known;
   const now = clock.now();
-  const recordOf = ({ directory, digest }: Staged): DeployedRelease => {
-    const identified = { ...artifact, digest: artifact.digest ?? digest };
-    return deployedRelease(release, identified, directory, now);
+  const recordOf = (made: Staged): DeployedRelease => {
+    const identified = { ...artifact, digest: artifact.digest ?? made.digest };
+    const record = deployedRelease(release, identified, made.directory, now);
+    return { ...record, verified: verificationOf(policy, { digest: artifact.digest, ...made }) };
   };
   const staged = await deployer.stage(candidate, signal, async (made) => {
     await store.update((latest) => withRelease(latest, recordOf(made)));

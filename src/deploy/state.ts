@@ -1,8 +1,8 @@
 // Which release is live is not part of the state: only the symlink `current` says so.
 import { parseDigest } from "../core/digest.ts";
 import type { Operator } from "../core/operator.ts";
-import type { VerifyKind } from "../core/proof.ts";
 import type { Artifact, Release } from "../core/types.ts";
+import type { Signer } from "../verify/signer.ts";
 
 /** The digest is the registry's or computed from the download; the revision is opaque. */
 export type ByteIdentity = Pick<Artifact, "digest" | "revision">;
@@ -15,6 +15,15 @@ export interface DeployedRelease extends ByteIdentity {
   stagedAt: string;
   /** When it passed its bake for the first time. */
   provenAt?: string | undefined;
+  verified?: Verification | undefined;
+}
+
+/** The policy of `--verify` that held for a release, for these bytes. */
+export interface Verification {
+  policy: string;
+  /** `sha256:…` */
+  digest: string;
+  signers: readonly Signer[];
 }
 
 /** A decision of an operator. */
@@ -111,20 +120,24 @@ export interface DeployState {
   reports?: readonly PendingReport[] | undefined;
   /** The signers that were seen here, and that later versions must have. */
   signers?: readonly TrustedSigner[] | undefined;
-  /** Tags that an operator has accepted with `dewy trust accept`, whatever their signer. */
-  accepted?: readonly (Decision & { tag: string })[] | undefined;
-  /** The highest version ever deployed here. Nothing lower comes by itself under an explicit policy. */
+  /** Versions that an operator has accepted with `dewy trust accept`, whatever their signers. */
+  accepted?: readonly AcceptedTag[] | undefined;
+  /** The highest version deployed here. An operator's deploy or rollback sets it to its version. */
   highest?: string | undefined;
   /** The last listing, as a hash, and when it last changed. */
   listing?: { hash: string; changedAt: string } | undefined;
 }
 
-/** A signer by its key, or by issuer, repository and workflow without the ref. */
-export interface TrustedSigner {
-  kind: VerifyKind;
-  signer: string;
+export interface TrustedSigner extends Signer {
+  /** The version that it was first seen with, or accepted with. */
   tag: string;
   at: string;
+}
+
+export interface AcceptedTag extends Decision {
+  tag: string;
+  /** Set by the deploy that uses it: other bytes of the tag are not accepted. */
+  digest?: string | undefined;
 }
 
 export const EMPTY_STATE: DeployState = { format: 1, releases: [], bad: [], known: [] };

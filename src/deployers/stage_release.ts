@@ -1,18 +1,22 @@
 import { stat } from "node:fs/promises";
 import type { Context } from "../core/context.ts";
-import { ArchiveError, HostError } from "../core/error.ts";
+import { ArchiveError, HostError, IntegrityError } from "../core/error.ts";
+import type { Proof } from "../core/proof.ts";
 import type { Registry } from "../core/types.ts";
 import type { Candidate, Deployer } from "../deploy/deployer.ts";
 import { EXTRACT_LIMITS } from "../host/archive/budget.ts";
 import { extractArchive, placeFile } from "../host/archive/extract.ts";
 import { isDiskFull } from "../host/download/disk_space.ts";
-import { downloadArtifact } from "../host/download/download.ts";
+import { type Downloaded, downloadArtifact } from "../host/download/download.ts";
 import { cleanStaging } from "../host/download/part_file.ts";
+import { hashOfFile } from "../host/download/read_file.ts";
 import { isProgram } from "../host/process/program_file.ts";
 import { syncFileSystem } from "../host/process/sync_file_system.ts";
 import { archiveKind } from "../platform/artifact_kind.ts";
 import { placedName } from "../platform/artifact_program.ts";
+import type { Gate } from "../verify/gate.ts";
 import type { ReleaseDirectory } from "./release_directory.ts";
+import { releaseSubject } from "./release_subject.ts";
 
 export type StageRelease = Deployer["stage"];
 
@@ -23,6 +27,8 @@ interface StageOptions extends Pick<Context, "clock" | "emit"> {
   downloads(): Promise<string>;
   maxArtifactBytes: number;
   maxExpandedBytes: number;
+  /** Verifies every release before it is extracted. Defaults to none. */
+  gate?: Gate;
 }
 
 /** Returns the function that downloads, verifies and extracts an artifact into a new release. */
@@ -32,7 +38,7 @@ export function stageRelease(options: StageOptions): StageRelease {
     const { artifact, release } = candidate;
     const { registry, maxArtifactBytes: maxBytes, clock, emit } = options;
     const downloads = await options.downloads();
-    const { path, sha256 } = await downloadArtifact({
+    const downloaded = await downloadArtifact({
       artifact,
       tag: release.tag,
       directory: downloads,
@@ -42,17 +48,19 @@ export function stageRelease(options: StageOptions): StageRelease {
       emit,
       signal,
     });
-    const digest = `sha256:${sha256}`;
-    if (artifact.digest === undefined && unverified !== artifact.url) {
+    const digest = `sha256:${downloaded.sha256}`;
+    const proofs = await prove(candidate, downloaded, options, signal);
+    if (proofs.length === 0 && artifact.digest === undefined && unverified !== artifact.url) {
       unverified = artifact.url;
       emit({ type: "unverified", tag: release.tag, artifact: artifact.name });
     }
     const startedAt = clock.now();
     let made = { entries: 1, bytes: 0 };
     const created = options.directory.create(new Date(startedAt), async (directory, name) => {
-      made = await fill(directory, path, candidate, options, signal);
+      if (proofs.length > 0) await requireSameBytes(candidate, downloaded, signal);
+      made = await fill(directory, downloaded.path, candidate, options, signal);
       await syncFileSystem(directory, signal);
-      await record({ directory: name, digest });
+      await record({ directory: name, digest, proofs });
     });
     const name = await created.catch(async (error: unknown) => {
       if (isUseless(error, artifact)) await cleanStaging(downloads).catch(() => {});
@@ -66,8 +74,34 @@ export function stageRelease(options: StageOptions): StageRelease {
       ...made,
       durationMs: clock.now() - startedAt,
     });
-    return { directory: name, digest };
+    return { directory: name, digest, proofs };
   };
+}
+
+async function prove(
+  candidate: Candidate,
+  downloaded: Downloaded,
+  { gate, emit, ...source }: StageOptions,
+  signal: AbortSignal,
+): Promise<readonly Proof[]> {
+  if (gate === undefined) return [];
+  const subject = releaseSubject(candidate, downloaded, source, signal);
+  const proofs = await gate.verify(subject, signal);
+  const { tag, name: artifact } = subject;
+  if (proofs.length > 0) emit({ type: "verified", tag, artifact, proofs });
+  return proofs;
+}
+
+/** Somebody else may be able to write to the cache directory. */
+async function requireSameBytes(
+  { release: { tag }, artifact: { name } }: Candidate,
+  { path, sha256 }: Downloaded,
+  signal: AbortSignal,
+): Promise<void> {
+  if ((await hashOfFile(path, signal)) === sha256) return;
+  throw new IntegrityError(
+    `Cannot extract "${name}" of ${tag}: ${path} was changed after it was verified; check who can write there`,
+  );
 }
 
 /** Unverified bytes are downloaded again, and a full disk needs the space. */

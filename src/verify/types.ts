@@ -3,6 +3,16 @@ import type { EventSink } from "../core/event.ts";
 import type { Proof, VerifyKind } from "../core/proof.ts";
 import type { Artifact } from "../core/types.ts";
 
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+/** As `node:crypto` names them. */
+export type HashName = "sha256" | "sha384" | "sha512" | "blake2b512";
+
+export type CreateHash = (name: HashName) => {
+  update(data: Uint8Array): unknown;
+  digest(): Uint8Array;
+};
+
 /** A release that is verified: the bytes that will run, and the files beside them. */
 export interface Subject {
   tag: string;
@@ -24,6 +34,8 @@ export interface VerifyContext {
   fetch: typeof globalThis.fetch;
   clock: Clock;
   emit: EventSink;
+  /** The hashes of the host: `createHash` of `node:crypto`. Defaults to hashes in JavaScript, which are slow. */
+  createHash?: CreateHash | undefined;
   /** Reads a key file of this machine; absent on the edge. */
   readTextFile?: ((path: string) => Promise<string>) | undefined;
   /** The path of `--trusted-root`. */
@@ -68,9 +80,16 @@ export interface VerifierDriver {
   /** The form of the flag: `minisign=KEY`. */
   readonly syntax: string;
   readonly description: string;
+  /** Whether the evidence comes from a service of its own: if that does not answer, `auto` does not block. */
+  readonly isService?: true;
   /** Reads the value of the rule. Throws a ConfigError that names `--verify`. Key files are read at the first use. */
   open(value: string, context: VerifyContext): Verifier;
-  /** For `auto`: the proofs that the release offers, of any signer; empty if it offers none. */
+  /**
+   * For `auto`: the proofs that the release offers, of any signer; empty if it offers none.
+   *
+   * @throws VerificationError if what it offers is wrong, or cannot be evaluated now.
+   * @throws RemoteError if a service does not answer.
+   */
   offered?(
     subject: Subject,
     context: VerifyContext,

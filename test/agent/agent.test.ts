@@ -49,7 +49,18 @@ async function testAgent(): Promise<TestAgent> {
     events,
     root,
     run: (supervision) =>
-      runAgent({ config, root, registry, locator, deployer: io.deployer, supervision }, world),
+      runAgent(
+        {
+          config,
+          root,
+          registry,
+          locator,
+          deployer: io.deployer,
+          verify: { mode: "auto" },
+          supervision,
+        },
+        world,
+      ),
     wake: (signal) => {
       for (const waker of wakers) waker(signal);
     },

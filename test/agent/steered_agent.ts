@@ -23,6 +23,7 @@ import { lockPath, statePath } from "../../src/host/files/own_paths.ts";
 import { readState } from "../../src/host/files/state_file.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
 import { loadRegistry } from "../../src/registries/load.ts";
+import { parsePolicy } from "../../src/verify/policy.ts";
 import { fakeProcess } from "../cli/process.ts";
 import { ready, type TestRegistry } from "../deploy/world.ts";
 import { tempDirectory } from "../support/temp_directory.ts";
@@ -109,7 +110,8 @@ export async function steeredAgent({ mode = "assets", argv = [] }: Options = {})
       mode === "assets"
         ? { deployer: assetsDeployer(directory, stageOf(directory)) }
         : supervised(directory, stageOf(directory), runner);
-    const ended = runAgent({ config, root, registry, locator, ...agent }, command);
+    const verify = parsePolicy(config.verify);
+    const ended = runAgent({ config, root, registry, locator, verify, ...agent }, command);
     ended.catch(() => {});
     stopNow = () => {
       process.kill("SIGTERM");

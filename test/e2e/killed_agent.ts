@@ -91,6 +91,9 @@ const config: AssetsConfig = {
   windows: [],
   minAgeMs: 0,
   noDowngrade: false,
+  verify: [],
+  trustedRoot: undefined,
+  confirmMajor: false,
   webhooks: undefined,
 };
 const { registry, locator } = await loadRegistry(REGISTRY, {
@@ -121,7 +124,7 @@ const stage = stageRelease({
 });
 const deployer = deadly(assetsDeployer(directory, stage));
 process.exitCode = await runAgent(
-  { config, root: directory.root, registry, locator, deployer },
+  { config, root: directory.root, registry, locator, deployer, verify: { mode: "auto" } },
   {
     ...io,
     clock: systemClock,

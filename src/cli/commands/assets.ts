@@ -5,8 +5,9 @@ import { assetsDeployer } from "../../deployers/assets.ts";
 import type { AssetsConfig } from "../flags/assets.ts";
 
 export async function runAssets(config: AssetsConfig, context: CommandContext): Promise<number> {
-  const { registry, locator, directory, stage } = await openDeployment(config, context);
+  const { registry, locator, directory, stage, verify } = await openDeployment(config, context);
   const deployer = assetsDeployer(directory, stage);
   const { name } = config;
-  return runAgent({ config, name, root: directory.root, registry, locator, deployer }, context);
+  const { root } = directory;
+  return runAgent({ config, name, root, registry, locator, deployer, verify }, context);
 }

@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
 import { exclusive } from "../../core/concurrency.ts";
 import type { EventSink } from "../../core/event.ts";
+import { VERIFY_KINDS } from "../../core/proof.ts";
 import { type DeployState, EMPTY_STATE, type StateStore } from "../../deploy/state.ts";
 import { hostError, readOwnFileIfPresent, writeFileAtomic } from "./atomic_file.ts";
 import { ownDirectory } from "./own_directory.ts";
@@ -20,6 +21,8 @@ const decision = {
   message: v.exactOptional(v.string()),
   at: v.string(),
 };
+
+const signer = { kind: v.picklist(VERIFY_KINDS), signer: v.string() };
 
 const leftBehind = { left: v.exactOptional(v.string()) };
 
@@ -53,6 +56,9 @@ const schema = v.object({
       directory: directoryName,
       stagedAt: v.string(),
       provenAt: v.exactOptional(v.string()),
+      verified: v.exactOptional(
+        v.object({ policy: v.string(), digest: v.string(), signers: v.array(v.object(signer)) }),
+      ),
     }),
   ),
   previous: v.exactOptional(directoryName),
@@ -80,7 +86,13 @@ const schema = v.object({
     ),
   ),
   order: v.exactOptional(orderSchema),
+  signers: v.exactOptional(v.array(v.object({ ...signer, tag: v.string(), at: v.string() }))),
+  accepted: v.exactOptional(
+    v.array(v.object({ ...decision, tag: v.string(), digest: v.exactOptional(v.string()) })),
+  ),
   seen: v.exactOptional(v.array(v.object({ tag: v.string(), ...identity, at: v.string() }))),
+  highest: v.exactOptional(v.string()),
+  listing: v.exactOptional(v.object({ hash: v.string(), changedAt: v.string() })),
   reports: v.exactOptional(
     v.array(
       v.object({
@@ -96,8 +108,8 @@ const schema = v.object({
 
 /**
  * Keeps the state in a JSON file. An invalid file is set aside: the symlink `current` still says which release is live,
- * so that at worst a version is deployed again. The record of bad versions and of known bytes is lost, and so are pins, a
- * pause and skips.
+ * so that at worst a version is deployed again. The record of bad versions, of known bytes and of trusted signers is lost,
+ * and so are pins, a pause and skips.
  */
 export function stateFile(path: string, emit: EventSink): StateStore {
   const exclusively = exclusive();
@@ -142,7 +154,7 @@ async function setAside(path: string, emit: EventSink): Promise<DeployState> {
     type: "warning",
     important: true,
     message: "State file is not valid; it was set aside",
-    fields: { path: aside, lost: "pins, pauses, skips, bad versions" },
+    fields: { path: aside, lost: "pins, pauses, skips, bad versions, trusted signers" },
   });
   return EMPTY_STATE;
 }

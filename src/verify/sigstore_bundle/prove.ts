@@ -1,9 +1,10 @@
-import { DewyError, VerificationError } from "../../core/error.ts";
+import { DewyError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { Proof, VerifyKind } from "../../core/proof.ts";
-import { printable, shorten } from "../../core/text.ts";
+import { EvidenceError } from "../signed_file.ts";
 import type { Subject, VerifyContext } from "../types.ts";
-import { type Bundle, BundleError } from "./bundle.ts";
+import { type Unproved, unproved } from "../unproved.ts";
+import type { Bundle } from "./bundle.ts";
 import { bundlesOf, type Candidate } from "./find.ts";
 import type { LoggedEntry } from "./log_entry.ts";
 import { type TrustedRoot, trustedRoots } from "./trusted_root.ts";
@@ -42,9 +43,7 @@ export async function proveByBundle(
     if (typeof result !== "string") return result;
     reasons.push(`${candidate.evidence}: ${result}`);
   }
-  throw new VerificationError(
-    `Cannot verify "${subject.name}" of ${subject.tag} with ${rule.kind}: ${reasonOf(reasons, context)}; ${advice(rule, subject, context, reasons)}`,
-  );
+  throw unproved(rule.kind, subject, { reasons, ...adviceFor(rule, subject, context) });
 }
 
 /** The proof, or the reason why there is none. */
@@ -62,35 +61,27 @@ async function tryBundle(
     } catch (error) {
       if (error instanceof DewyError) throw error;
       reason ??=
-        error instanceof BundleError ? error.message : `it is malformed: ${messageOf(error)}`;
+        error instanceof EvidenceError ? error.message : `it is malformed: ${messageOf(error)}`;
     }
   }
   return reason ?? "there is no trusted root";
 }
 
-function reasonOf([first, ...more]: readonly string[], { image }: VerifyContext): string {
-  if (first === undefined) {
-    return image === undefined
-      ? "the release has no Sigstore bundle for it, nor for a checksum file that lists it"
-      : "the registry has no signature for it";
-  }
-  const others = more.length === 0 ? "" : ` (and ${more.length} more)`;
-  return shorten(printable(first), 500) + others;
-}
-
-function advice(
+function adviceFor(
   { signWith }: Rule,
   { name, sha256 }: Subject,
   { image }: VerifyContext,
-  reasons: readonly string[],
-): string {
-  const command =
-    image === undefined
-      ? `cosign sign-blob ${signWith} --bundle ${name}.sigstore.json ${name}`
-      : `cosign sign ${signWith} IMAGE@sha256:${sha256}`;
-  return reasons.length === 0
-    ? `sign it in CI: ${command}`
-    : `find out who has published it, or sign it again in CI: ${command}`;
+): Pick<Unproved, "missing" | "command"> {
+  if (image === undefined) {
+    return {
+      missing: "the release has no Sigstore bundle for it, nor for a checksum file that lists it",
+      command: `cosign sign-blob ${signWith} --bundle ${name}.sigstore.json ${name}`,
+    };
+  }
+  return {
+    missing: "the registry has no signature for it",
+    command: `cosign sign ${signWith} IMAGE@sha256:${sha256}`,
+  };
 }
 
 /** The fields of a proof that come from the log. */

@@ -1,0 +1,49 @@
+import { join } from "node:path";
+import type { FetchConfig } from "../cli/flags/assets.ts";
+import { isAccepted } from "../deploy/trust.ts";
+import { statePath } from "../host/files/own_paths.ts";
+import { readState } from "../host/files/state_file.ts";
+import { type Gate, type GateMemory, openGate } from "../verify/gate.ts";
+import { parsePolicy, type VerifyPolicy } from "../verify/policy.ts";
+import type { VerifyContext } from "../verify/types.ts";
+import type { CommandContext } from "./context.ts";
+
+type Config = Pick<FetchConfig, "verify" | "trustedRoot">;
+
+/** The policy of `--verify` with the gate that applies it. */
+export interface Verification {
+  policy: VerifyPolicy;
+  gate: Gate;
+}
+
+/** Opens the verification of an app's releases. Its memory is the app's state. */
+export async function openVerification(
+  config: Config,
+  root: string,
+  context: CommandContext,
+  more: Pick<VerifyContext, "image" | "github"> = {},
+): Promise<Verification> {
+  const policy = parsePolicy(config.verify);
+  // These modules are large, and nothing needs them then.
+  if (policy.mode === "none") return { policy, gate: openGate(policy, [], hostContext(context)) };
+  const [{ HOST_VERIFIERS }, { withRefreshedRoot }] = await Promise.all([
+    import("../verify/host_table.ts"),
+    import("../verify/sigstore/roots.ts"),
+  ]);
+  const { trustedRoot } = config;
+  const cacheDirectory = join(root, ".dewy", "sigstore");
+  const host = withRefreshedRoot({ ...hostContext(context), trustedRoot, cacheDirectory, ...more });
+  return { policy, gate: openGate(policy, HOST_VERIFIERS, host, memoryOf(root)) };
+}
+
+function hostContext({ clock, fetch, emit, io }: CommandContext): VerifyContext {
+  return { clock, fetch, emit, readTextFile: io.readTextFile };
+}
+
+function memoryOf(root: string): GateMemory {
+  const state = () => readState(statePath(root));
+  return {
+    signers: async () => (await state()).signers ?? [],
+    isAccepted: async ({ tag, sha256 }) => isAccepted(await state(), tag, `sha256:${sha256}`),
+  };
+}
