@@ -18,6 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   auth: ["core", "http"],
   "verify/checksums": ["core"],
   "verify/minisign": ["core"],
+  "verify/ssh": ["core"],
   "verify/sigstore_bundle": ["core"],
   "verify/sigstore_key": ["core", "verify/sigstore_bundle"],
   verify: ["core"],
