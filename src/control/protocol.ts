@@ -152,6 +152,10 @@ export const InstanceStatus = v.object({
       until: v.optional(when),
     }),
   ),
+  /** The highest version deployed here. */
+  highest: v.optional(v.string()),
+  /** When the registry's listing last changed, and how long it may stay the same without a warning. */
+  listing: v.optional(v.object({ changedAt: when, maxMs: v.optional(v.number()) })),
   bad: v.array(v.object({ tag: v.string(), reason: v.string(), at: when })),
   skipped: v.array(
     v.object({ ...decision, tag: v.string(), andEarlier: v.optional(v.literal(true)) }),

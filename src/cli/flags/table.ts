@@ -406,7 +406,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "no-downgrade",
       commands: DEPLOYING,
       description:
-        "Never deploy an older version automatically, not even if the running one was deleted",
+        "Never deploy a version automatically that is lower than the highest one deployed here, not even if that was deleted; the rules of --verify imply it",
     },
   ],
   Webhooks: [
