@@ -125,6 +125,7 @@ const TEXTS: Readonly<Record<string, (entry: JournalEntry, all: boolean) => Part
     const until = entry.until === undefined ? "" : `; until ${utcMinute(new Date(entry.until))}`;
     return message`${tagOf(entry)} is available but waits: ${reasonOf(entry)}${until}`;
   },
+  "listing-stale": (entry) => error`The registry may be frozen: ${reasonOf(entry)}`,
   driver: (entry) => message`${shown(entry.scheme)}: ${reasonOf(entry)}`,
   superseded: (entry) =>
     message`${tagOf(entry)} was superseded by ${code(entry.by ?? "")} before it counted as deployed`,

@@ -138,6 +138,10 @@ export const METRICS = {
       "s",
       "Seconds until the next poll; negative while it is overdue or running",
     ),
+    "dewy.listing.age": gauge(
+      "s",
+      "Seconds since the registry's listing last changed; no series before the first poll",
+    ),
     "dewy.versions.bad": gauge("{version}", "Versions that are marked bad"),
     "dewy.versions.skipped": gauge(
       "{version}",
