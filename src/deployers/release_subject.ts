@@ -14,7 +14,7 @@ interface Source extends Pick<Context, "clock"> {
 
 /** A downloaded artifact, with the files that its release has beside it. */
 export function releaseSubject(
-  { release: { tag }, artifact: { name, size }, files = [] }: Candidate,
+  { release: { tag }, artifact: { name, size }, files = [], listing }: Candidate,
   { path, sha256 }: { path: string; sha256: string },
   source: Source,
   signal: AbortSignal,
@@ -26,6 +26,7 @@ export function releaseSubject(
     size,
     open: () => streamFile(path),
     files,
+    listing,
     read: (file, maxBytes) => readFile(file, maxBytes, source, signal),
   };
 }
