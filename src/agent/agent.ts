@@ -102,7 +102,7 @@ function runDry(
 
 async function policyOf({ config, locator, verify }: Agent): Promise<VersionPolicy> {
   const { acceptChanged, minAgeMs, confirmMajor, maxStalenessMs } = config;
-  // An old version has a valid signature, too.
+  // A signature of an older version is as valid as ever.
   const noDowngrade = config.noDowngrade || verify.mode === "rules";
   const opensAt = (await compileWindows(config.windows))?.opensAt;
   const gates = { acceptChanged, minAgeMs, noDowngrade, confirmMajor, opensAt };
