@@ -101,9 +101,10 @@ function runDry(
 }
 
 async function policyOf({ config, locator }: Agent): Promise<VersionPolicy> {
-  const { acceptChanged, minAgeMs, noDowngrade, confirmMajor } = config;
+  const { acceptChanged, minAgeMs, noDowngrade, confirmMajor, maxStalenessMs } = config;
   const opensAt = (await compileWindows(config.windows))?.opensAt;
-  return { ...locator, acceptChanged, minAgeMs, noDowngrade, confirmMajor, opensAt };
+  const gates = { acceptChanged, minAgeMs, noDowngrade, confirmMajor, opensAt };
+  return { ...locator, ...gates, maxStalenessMs };
 }
 
 function deployContext(
