@@ -20,6 +20,8 @@ export interface Subject {
   name: string;
   /** The SHA-256 of the bytes that will run, in lower-case hex. */
   sha256: string;
+  /** Other hashes of these bytes, as far as they are known. */
+  hashes?: Readonly<Partial<Record<HashName, Bytes>>> | undefined;
   /** In bytes; absent for images. */
   size?: number | undefined;
   /** Streams the bytes that will run, as often as needed; absent for images. */
