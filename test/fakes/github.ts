@@ -380,9 +380,9 @@ export class FakeGitHub {
   #attestationsOf(url: URL, subject = ""): Answer {
     const found = this.#attestations.filter(({ sha256 }) => subject === `sha256:${sha256}`);
     if (found.length === 0) return refuse(404, "Not Found");
-    const listed = found.map(({ bundle }) => ({ bundle, repository_id: 1, bundle_url: "" }));
-    const { body = [], headers } = this.#page(url, 30, listed);
-    return { body: { attestations: body as AttestationPayload[] }, headers };
+    const listed = found.map(({ bundle }) => ({ bundle, repository_id: 1 }));
+    const { body, headers } = this.#page(url, 30, listed);
+    return { body: { attestations: body }, headers };
   }
 
   #asset(request: Request, id: number): Answer {
