@@ -80,6 +80,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "verify",
     "verify/sigstore",
     "registries",
+    "registries/github",
     "notifiers",
     "deploy",
     "host",
