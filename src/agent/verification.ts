@@ -21,7 +21,7 @@ export async function openVerification(
   config: Config,
   root: string,
   context: CommandContext,
-  more: Pick<VerifyContext, "image" | "github"> = {},
+  more: Pick<VerifyContext, "github"> = {},
 ): Promise<Verification> {
   const policy = parsePolicy(config.verify);
   // These modules are large, and nothing needs them then.

@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
+import type { ImageEvidence } from "../core/image_evidence.ts";
 import type { Proof, VerifyKind } from "../core/proof.ts";
 import type { Artifact } from "../core/types.ts";
 
@@ -16,6 +17,8 @@ export interface Subject {
   open?: (() => ReadableStream<Uint8Array>) | undefined;
   /** All files of the release. */
   files: readonly Artifact[];
+  /** What the registry has beside an image; absent for files. */
+  image?: ImageEvidence | undefined;
   /** Reads one of the files. Rejects if it has more than `maxBytes`. */
   read(file: Artifact, maxBytes: number): Promise<Uint8Array>;
 }
@@ -34,22 +37,6 @@ export interface VerifyContext {
   cacheDirectory?: string | undefined;
   /** Calls GitHub's API with the credentials of `ghr://`. */
   github?: ((path: string, signal: AbortSignal) => Promise<unknown>) | undefined;
-  /** The signatures and attestations of an image; absent for files. */
-  image?: ImageEvidence | undefined;
-}
-
-/** What an image registry has beside an image: by cosign's tags, and as OCI 1.1 referrers. */
-export interface ImageEvidence {
-  /** Each as a Sigstore bundle in JSON, or as a simple signing payload with its annotations. */
-  list(digest: string, signal: AbortSignal): Promise<readonly ImageSignature[]>;
-}
-
-export interface ImageSignature {
-  /** Where it was found: a tag, or the digest of a manifest. */
-  evidence: string;
-  bundle?: string | undefined;
-  /** Cosign's simple signing: https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md */
-  simple?: { payload: Uint8Array; annotations: Readonly<Record<string, string>> } | undefined;
 }
 
 /** One rule of a policy, ready to verify releases. */

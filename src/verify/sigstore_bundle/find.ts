@@ -1,7 +1,8 @@
 import * as v from "valibot";
 import { bytesToHex, hexToBytes, sha256 } from "../../core/encoding.ts";
+import type { ImageEvidence, ImageSignature } from "../../core/image_evidence.ts";
 import type { Artifact } from "../../core/types.ts";
-import type { ImageEvidence, ImageSignature, Subject, VerifyContext } from "../types.ts";
+import type { Subject } from "../types.ts";
 import { type Bundle, BundleError, type Bytes, parseBundle } from "./bundle.ts";
 import { type ChecksumFile, checksumFilesOf } from "./checksum_files.ts";
 import type { SignedFile } from "./content.ts";
@@ -22,14 +23,9 @@ export interface Candidate {
 const SUFFIXES = [".sigstore.json", ".sigstore", ".bundle"];
 const MAX_BUNDLE_BYTES = 4 * 2 ** 20;
 const MAX_BUNDLES = 8;
-/** An image that is signed again keeps its old signatures. */
-const MAX_IMAGE_SIGNATURES = 32;
 
-export function bundlesOf(
-  subject: Subject,
-  { image }: VerifyContext,
-  signal: AbortSignal,
-): AsyncIterable<Candidate> {
+export function bundlesOf(subject: Subject, signal: AbortSignal): AsyncIterable<Candidate> {
+  const { image } = subject;
   return image === undefined ? bundlesOfFiles(subject) : bundlesOfImage(subject, image, signal);
 }
 
@@ -90,17 +86,22 @@ function parseFile(bytes: Uint8Array, digest: string): Bundle {
 }
 
 async function* bundlesOfImage(
-  { name, sha256 }: Subject,
-  evidence: ImageEvidence,
+  subject: Subject,
+  image: ImageEvidence,
   signal: AbortSignal,
 ): AsyncIterable<Candidate> {
-  const file: SignedFile = { name, sha256 };
-  const found = await evidence.list(`sha256:${sha256}`, signal);
-  for (const { evidence, bundle, simple } of found.slice(0, MAX_IMAGE_SIGNATURES)) {
+  for await (const signature of image.signatures(signal)) {
+    const { evidence, sha256, bundle, simple } = signature;
+    const file: SignedFile = { name: subject.name, sha256 };
+    // An index lists the image as a checksum file lists an artifact.
+    const checksums = sha256 === subject.sha256 ? undefined : `sha256:${sha256}`;
     if (bundle !== undefined) {
-      yield { evidence, file, parse: async () => parseBundle(parseJson(bundle)) };
+      yield { evidence, checksums, file, parse: async () => parseBundle(parseJson(bundle)) };
     }
-    if (simple !== undefined) yield await simpleCandidate(evidence, file, simple);
+    if (simple !== undefined) {
+      const candidate = await simpleCandidate(evidence, file, subject.tag, simple);
+      yield { ...candidate, checksums };
+    }
   }
 }
 
@@ -108,6 +109,7 @@ async function* bundlesOfImage(
 async function simpleCandidate(
   evidence: string,
   image: SignedFile,
+  tag: string,
   { payload, annotations }: NonNullable<ImageSignature["simple"]>,
 ): Promise<Candidate> {
   const bytes: Bytes = new Uint8Array(payload);
@@ -119,7 +121,7 @@ async function simpleCandidate(
     evidence,
     file: isAttestation ? image : signed,
     async parse() {
-      if (!isAttestation) requireImage(parseJson(json), image.sha256);
+      if (!isAttestation) requireImage(parseJson(json), image.sha256, tag);
       return parseBundle(bundleOfAnnotations(annotations, bytes, digest));
     },
   };
@@ -129,15 +131,20 @@ async function simpleCandidate(
 const SIMPLE = v.object({
   critical: v.object({
     type: v.picklist(["cosign container image signature", "atomic container signature"]),
+    identity: v.object({ "docker-reference": v.string() }),
     image: v.object({ "docker-manifest-digest": v.string() }),
   }),
 });
 
-function requireImage(payload: unknown, digest: string): void {
+function requireImage(payload: unknown, digest: string, tag: string): void {
   const parsed = v.safeParse(SIMPLE, payload);
   if (!parsed.success) throw new BundleError("the payload is not one of simple signing");
-  const signed = parsed.output.critical.image["docker-manifest-digest"];
+  const { identity, image } = parsed.output.critical;
+  const signed = image["docker-manifest-digest"];
   if (signed !== `sha256:${digest}`) throw new BundleError(`the signature is of ${signed}`);
+  // Cosign signs the name of the repository, and others that of the tag.
+  const [, named = tag] = /^[^@]*:([^:/@]+)$/.exec(identity["docker-reference"]) ?? [];
+  if (named !== tag) throw new BundleError(`the signature is of the tag ${named}`);
 }
 
 function parseJson(text: string): unknown {

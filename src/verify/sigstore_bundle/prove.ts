@@ -35,7 +35,7 @@ export async function proveByBundle(
 ): Promise<Proof> {
   const reasons: string[] = [];
   let roots: readonly TrustedRoot[] | undefined;
-  for await (const candidate of bundlesOf(subject, context, signal)) {
+  for await (const candidate of bundlesOf(subject, signal)) {
     signal.throwIfAborted();
     roots ??= await trustedRoots(context, signal);
     const result = await tryBundle(rule, candidate, roots);
@@ -43,7 +43,7 @@ export async function proveByBundle(
     reasons.push(`${candidate.evidence}: ${result}`);
   }
   throw new VerificationError(
-    `Cannot verify "${subject.name}" of ${subject.tag} with ${rule.kind}: ${reasonOf(reasons, context)}; ${advice(rule, subject, context, reasons)}`,
+    `Cannot verify "${subject.name}" of ${subject.tag} with ${rule.kind}: ${reasonOf(reasons, subject)}; ${advice(rule, subject, reasons)}`,
   );
 }
 
@@ -68,7 +68,7 @@ async function tryBundle(
   return reason ?? "there is no trusted root";
 }
 
-function reasonOf([first, ...more]: readonly string[], { image }: VerifyContext): string {
+function reasonOf([first, ...more]: readonly string[], { image }: Subject): string {
   if (first === undefined) {
     return image === undefined
       ? "the release has no Sigstore bundle for it, nor for a checksum file that lists it"
@@ -80,8 +80,7 @@ function reasonOf([first, ...more]: readonly string[], { image }: VerifyContext)
 
 function advice(
   { signWith }: Rule,
-  { name, sha256 }: Subject,
-  { image }: VerifyContext,
+  { name, sha256, image }: Subject,
   reasons: readonly string[],
 ): string {
   const command =
