@@ -14,10 +14,10 @@ const blocks = all.flatMap(({ file, text }) =>
 const textOf = (name: string): string => all.find(({ file }) => file === name)?.text ?? "";
 
 /**
- * docs.test.ts type-checks `ts`; documented_commands.test.ts and this file parse the rest, except
- * `text`.
+ * docs.test.ts type-checks `ts`, publishing.test.ts runs `yaml`; documented_commands.test.ts and this
+ * file parse the rest, except `text`.
  */
-const LANGUAGES = ["ts", "sh", "ini", "json", "text"];
+const LANGUAGES = ["ts", "sh", "ini", "json", "yaml", "text"];
 
 describe("a code block", () => {
   test("names a language that a test checks, or is marked as text", () => {

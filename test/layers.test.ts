@@ -16,6 +16,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   resolve: ["core", "version", "platform"],
   http: ["core"],
   auth: ["core", "http"],
+  "verify/checksums": ["core"],
+  "verify/minisign": ["core"],
   "verify/sigstore_bundle": ["core"],
   "verify/sigstore_key": ["core", "verify/sigstore_bundle"],
   verify: ["core"],

@@ -101,9 +101,9 @@ function runDry(
 }
 
 async function policyOf({ config, locator }: Agent): Promise<VersionPolicy> {
-  const { acceptChanged, minAgeMs, noDowngrade } = config;
+  const { acceptChanged, minAgeMs, noDowngrade, confirmMajor } = config;
   const opensAt = (await compileWindows(config.windows))?.opensAt;
-  return { ...locator, acceptChanged, minAgeMs, noDowngrade, opensAt };
+  return { ...locator, acceptChanged, minAgeMs, noDowngrade, confirmMajor, opensAt };
 }
 
 function deployContext(

@@ -2,11 +2,12 @@ import type { SteerCommand } from "../control/protocol.ts";
 import { type Operator, operatorText } from "../core/operator.ts";
 import { pause, pinTo, resume, skip, skippedBy, unpin, unskip } from "../deploy/decisions.ts";
 import type { DeployState } from "../deploy/state.ts";
+import { acceptTag } from "../deploy/trust.ts";
 
 /** A command that only changes what may come by itself. */
 export type DecisionCommand = Extract<
   SteerCommand,
-  { command: "pin" | "unpin" | "pause" | "resume" | "skip" | "unskip" }
+  { command: "pin" | "unpin" | "pause" | "resume" | "skip" | "unskip" | "trust accept" }
 >;
 
 export interface DecisionContext {
@@ -17,7 +18,15 @@ export interface DecisionContext {
   live: string | undefined;
 }
 
-const DECISIONS: readonly string[] = ["pin", "unpin", "pause", "resume", "skip", "unskip"];
+const DECISIONS: readonly string[] = [
+  "pin",
+  "unpin",
+  "pause",
+  "resume",
+  "skip",
+  "unskip",
+  "trust accept",
+];
 
 export function isDecision(command: SteerCommand): command is DecisionCommand {
   return DECISIONS.includes(command.command);
@@ -70,6 +79,11 @@ export function decide(
     }
     case "unskip":
       return { state: unskip(state, command.tag), text: unskipText(state, command.tag, calver) };
+    case "trust accept": {
+      const { tag } = command;
+      const text = `${tag} is accepted with any signer or none; later versions must have its signers, if it has any`;
+      return { state: acceptTag(state, tag, operator, now), text };
+    }
   }
 }
 

@@ -27,6 +27,7 @@ import {
   type Order,
   type RollbackOrder,
 } from "../deploy/state.ts";
+import { formatPolicy, type VerifyPolicy } from "../verify/policy.ts";
 import { commandText } from "./command_text.ts";
 import { type DecisionCommand, decide, isDecision } from "./decide.ts";
 import { type Polls, pollText } from "./polls.ts";
@@ -195,7 +196,8 @@ export class Steering {
   }
 
   async #decide(command: DecisionCommand, operator: Operator): Promise<Answer> {
-    const { clock, store, calver = "" } = this.#parts.context;
+    const { clock, store, calver = "", verify } = this.#parts.context;
+    if (command.command === "trust accept") checkAccept(command.tag, verify);
     const live = await this.#live();
     let text = "";
     await store.update((state) => {
@@ -203,6 +205,7 @@ export class Steering {
       text = decided.text;
       return decided.state;
     });
+    if (command.command === "trust accept") this.#parts.polls.trigger();
     return { text, live };
   }
 
@@ -550,6 +553,14 @@ export class Steering {
     const text = live === tag ? `${tag} is live already` : `would deploy ${tag}; ${now}`;
     return { text: note === undefined ? text : `${text}; ${note}`, live };
   }
+}
+
+/** Only `auto` remembers signers. */
+function checkAccept(tag: string, policy: VerifyPolicy | undefined): void {
+  if (policy?.mode !== "rules") return;
+  throw new ConfigError(
+    `Cannot accept ${tag}: dewy runs with --verify ${formatPolicy(policy)}, which every version must satisfy; sign the release, or change --verify`,
+  );
 }
 
 function tell({ listeners }: Pending, text: string): void {

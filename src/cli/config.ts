@@ -56,6 +56,7 @@ const READERS: Readonly<Record<CommandName, () => Promise<ReadConfig>>> = {
   resume: () => readerOfSteering("resume"),
   skip: () => readerOfSteering("skip"),
   unskip: () => readerOfSteering("unskip"),
+  "trust accept": () => readerOfSteering("trust accept"),
   poll: () => readerOfSteering("poll"),
   restart: () => readerOfSteering("restart"),
 };

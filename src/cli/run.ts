@@ -80,6 +80,7 @@ const COMMANDS: Loaders = {
   resume: runSteering,
   skip: runSteering,
   unskip: runSteering,
+  "trust accept": runSteering,
   poll: runSteering,
   restart: runSteering,
 };

@@ -23,6 +23,7 @@ export const SteerCommand = v.variant("command", [
   v.object({ command: v.literal("resume") }),
   v.object({ command: v.literal("skip"), tag }),
   v.object({ command: v.literal("unskip"), tag: v.optional(tag) }),
+  v.object({ command: v.literal("trust accept"), tag }),
   v.object({ command: v.literal("poll") }),
   v.object({ command: v.literal("restart") }),
 ]);

@@ -7,7 +7,15 @@ import { latestTag } from "../version/latest_tag.ts";
 import { compareVersions, versionOf } from "../version/version.ts";
 import { compareTags, skippedBy } from "./decisions.ts";
 import type { Candidate } from "./deployer.ts";
-import { ageWait, decisionWait, deployWait, type GatePolicy, skipWait, type Wait } from "./gate.ts";
+import {
+  ageWait,
+  decisionWait,
+  deployWait,
+  type GatePolicy,
+  majorWait,
+  skipWait,
+  type Wait,
+} from "./gate.ts";
 import {
   type ByteIdentity,
   type DeployedRelease,
@@ -55,7 +63,7 @@ type Verdict =
 const MAX_ROUNDS = 150;
 
 export async function chooseVersion(input: ChoiceInput): Promise<Choice> {
-  const search: Search = { ...input, accepted: [], seen: [], met: new Set(), hasYoung: false };
+  const search: Search = { ...input, accepted: [], seen: [], met: new Set(), hasWaiting: false };
   const { accepted, seen } = search;
   const newest = await chooseNewest(search);
   const verdict = await choosePinned(newest, gated(newest, search), search);
@@ -72,8 +80,8 @@ interface Search extends ChoiceInput {
   seen: Candidate[];
   /** The tags that are not deployed, and were reported. */
   met: Set<string>;
-  /** Whether `minAgeMs` has excluded a version. */
-  hasYoung: boolean;
+  /** Whether a version waits because of its age or its number, while earlier ones may come. */
+  hasWaiting: boolean;
 }
 
 async function chooseNewest(input: Search): Promise<Verdict> {
@@ -189,7 +197,7 @@ async function unfit(candidate: Candidate, input: Search): Promise<"next" | "las
     emit({ type: "known-bad", tag, reason: bad.reason });
     return "next";
   }
-  if (isAccepted || !(await isChanged(candidate, input))) return isYoung(candidate, input);
+  if (isAccepted || !(await isChanged(candidate, input))) return mustWait(candidate, input);
   const acceptedBefore = policy.acceptChanged.includes(tag) || undefined;
   emit({ type: "bytes-changed", tag, artifact: artifact.name, acceptedBefore });
   return "next";
@@ -202,15 +210,15 @@ function isLastSkipped(tag: string, { registry, running, state, policy }: Search
   return running === undefined || compareTags(tag, running.tag, policy.calver) === -1;
 }
 
-function isYoung(candidate: Candidate, input: Search): "next" | undefined {
+function mustWait(candidate: Candidate, input: Search): "next" | undefined {
   const { tag } = candidate.release;
-  if (!input.policy.minAgeMs) return undefined;
-  input.seen.push(candidate);
-  const wait = ageWait(candidate, input);
+  const { minAgeMs } = input.policy;
+  if (minAgeMs) input.seen.push(candidate);
+  const wait = majorWait(tag, input) ?? (minAgeMs ? ageWait(candidate, input) : undefined);
   // A pause or a pin is the longer wait.
   if (wait === undefined || decisionWait(tag, input) !== undefined) return undefined;
   input.emit(wait);
-  input.hasYoung = true;
+  input.hasWaiting = true;
   return "next";
 }
 
@@ -274,9 +282,9 @@ async function judge(
   }
   // Other bytes of the live version were accepted, or another artifact of it was named.
   if (running.tag === tag) return { kind: "deploy", candidate };
-  // Never a downgrade only because something newer is too young.
+  // Never a downgrade only because something newer waits.
   const isNewer = compareTags(tag, running.tag, input.policy.calver) === 1;
-  if (input.hasYoung && !isNewer) return { kind: "stay" };
+  if (input.hasWaiting && !isNewer) return { kind: "stay" };
   // A registry without `exists` has chosen by its own rules; its tags need not be versions.
   if (input.registry.exists === undefined) return { kind: "deploy", candidate };
   if (isUpgrade(tag, running.tag, input.policy)) return { kind: "deploy", candidate };

@@ -113,6 +113,37 @@ export function compareTags(a: string, b: string, calver: string): -1 | 0 | 1 | 
   return areVersions ? compareVersions(one, other, { calver }) : undefined;
 }
 
+/** The highest version deployed here; `undefined` before the first one. */
+export function highestTag(state: DeployState, calver: string): string | undefined {
+  // Earlier versions of dewy did not record it.
+  const proven = state.releases.filter(({ provenAt }) => provenAt !== undefined);
+  return (
+    state.highest ??
+    newestTag(
+      proven.map(({ tag }) => tag),
+      calver,
+    )
+  );
+}
+
+/** Of those that are versions. */
+export function newestTag(tags: readonly string[], calver: string): string | undefined {
+  const versions = tags.filter((tag) => compareTags(tag, tag, calver) === 0);
+  const [first, ...others] = versions;
+  return others.reduce((a, b) => (compareTags(b, a ?? b, calver) === 1 ? b : a), first);
+}
+
+/** The state after a version was deployed automatically. Returns the same object if it is not a new highest. */
+export function withHighest(state: DeployState, tag: string, calver: string): DeployState {
+  const highest = newestTag([highestTag(state, calver) ?? tag, tag], calver);
+  return highest === state.highest ? state : { ...state, highest };
+}
+
+/** The state after an operator has deployed a version, which may be lower: later ones count from it. */
+export function withHighestByOrder(state: DeployState, tag: string, calver: string): DeployState {
+  return newestTag([tag], calver) === undefined ? state : { ...state, highest: tag };
+}
+
 /** When this host first saw the version, in milliseconds since the epoch. */
 export function firstSeen(
   { seen = [] }: DeployState,

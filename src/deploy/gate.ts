@@ -2,15 +2,18 @@
 import { formatDuration } from "../core/duration.ts";
 import type { DewyEvent } from "../core/event.ts";
 import { operatorText } from "../core/operator.ts";
-import { compareTags, firstSeen, skippedBy } from "./decisions.ts";
+import { parseVersion, versionOf } from "../version/version.ts";
+import { compareTags, firstSeen, highestTag, newestTag, skippedBy } from "./decisions.ts";
 import type { Candidate } from "./deployer.ts";
 import { type DeployState, findRelease, isBad } from "./state.ts";
 
 /** The parts of the version policy that can hold a version back. */
 export interface GatePolicy {
   calver: string;
-  /** Forbids the downgrades that a deleted release or a registry's own choice causes. Defaults to false. */
+  /** Whether nothing lower than the highest version deployed here comes by itself. Defaults to false. */
   noDowngrade?: boolean;
+  /** Whether a jump of more than one major version waits for an operator. Defaults to false. */
+  confirmMajor?: boolean;
   /** The age in milliseconds that a version must have. Defaults to 0. */
   minAgeMs?: number;
   /** When the next deploy window opens, in milliseconds since the epoch; `undefined` if it is open. Defaults to open. */
@@ -100,11 +103,41 @@ export function deployWait(tag: string, gate: Gate): Wait | undefined {
   return decisionWait(tag, gate) ?? downgradeWait(tag, gate) ?? windowWait(tag, gate);
 }
 
-function downgradeWait(tag: string, { state, live, policy }: Gate): Wait | undefined {
-  const running = findRelease(state, live)?.tag;
-  if (!policy.noDowngrade || !isOlder(tag, running, policy)) return undefined;
-  const reason = `older than ${running}, which runs, and --no-downgrade is set`;
+function downgradeWait(tag: string, gate: Gate): Wait | undefined {
+  const highest = highestHere(gate);
+  if (!gate.policy.noDowngrade || !isOlder(tag, highest, gate.policy)) return undefined;
+  if (isNamed(tag, gate)) return undefined;
+  const reason = `older than ${highest}, the highest version deployed here; only dewy deploy ${tag} goes back to it`;
   return { type: "waiting", tag, why: "no-downgrade", reason };
+}
+
+/** A version number that no later one could exceed would keep the real ones from coming. */
+export function majorWait(tag: string, gate: Gate): Wait | undefined {
+  const { confirmMajor, calver } = gate.policy;
+  const highest = highestHere(gate);
+  if (!confirmMajor || highest === undefined || isNamed(tag, gate)) return undefined;
+  const [next, last] = [tag, highest].map((one) => majorOf(one, calver));
+  if (next === undefined || last === undefined || next <= last + 1) return undefined;
+  const reason = `more than one major version above ${highest}, the highest version deployed here; dewy deploy ${tag} confirms it`;
+  return { type: "waiting", tag, why: "major", reason };
+}
+
+/** For CalVer, the first part of the format. */
+function majorOf(tag: string, calver: string): number | undefined {
+  return parseVersion(versionOf(tag, calver), { calver })?.segments[0];
+}
+
+function highestHere({ state, live, policy: { calver } }: Gate): string | undefined {
+  const tags = [highestTag(state, calver), findRelease(state, live)?.tag];
+  return newestTag(
+    tags.filter((tag) => tag !== undefined),
+    calver,
+  );
+}
+
+/** Whether the version runs, such as with another artifact, or an operator has pinned it. */
+function isNamed(tag: string, { state, live }: Gate): boolean {
+  return tag === findRelease(state, live)?.tag || tag === state.pinned?.tag;
 }
 
 function windowWait(tag: string, gate: Gate): Wait | undefined {

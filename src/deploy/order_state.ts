@@ -1,6 +1,6 @@
 // Orders on record, as changes of the state.
 import type { Operator } from "../core/operator.ts";
-import { liftSkips, skipUpTo } from "./decisions.ts";
+import { liftSkips, skipUpTo, withHighestByOrder } from "./decisions.ts";
 import {
   beginSwitch,
   commitSwitch,
@@ -45,7 +45,8 @@ export function withOrderDone(
 ): DeployState {
   const done = withoutOrder(state, order);
   if (order.kind === "restart") return done;
-  const lifted = order.kind === "deploy" ? liftSkips(done, order.tag, calver) : done;
+  const counted = withHighestByOrder(done, order.tag, calver);
+  const lifted = order.kind === "deploy" ? liftSkips(counted, order.tag, calver) : counted;
   if (order.left === undefined) return lifted;
   return skipUpTo(lifted, order.left, order, { now: clock.now(), calver });
 }

@@ -7,6 +7,7 @@
 import { DeployError, type DeployPhase, DewyError, faultOf, HostError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
 import { bestEffort, untilStopped } from "./best_effort.ts";
+import { withHighest } from "./decisions.ts";
 import type { BakeOutcome, Candidate, DeployContext, HookVariables, Staged } from "./deployer.ts";
 import { operatorOf, withOrderDone, withoutOrder } from "./order_state.ts";
 import { newReport, reportDeploy, sendReport, withReport } from "./reports.ts";
@@ -151,7 +152,9 @@ export async function bakeAndCommit(
         const committed = withTrust(commitSwitch(state, directory, now), directory, now);
         trusted = newlyTrusted(state, committed);
         const reported = withReport(committed, report);
-        return order === undefined ? reported : withOrderDone(reported, order, context);
+        return order === undefined
+          ? withHighest(reported, tag, context.calver ?? "")
+          : withOrderDone(reported, order, context);
       });
     await inPhase("commit", tag, context, commit);
   } catch (error) {

@@ -122,7 +122,7 @@ export interface DeployState {
   signers?: readonly TrustedSigner[] | undefined;
   /** Versions that an operator has accepted with `dewy trust accept`, whatever their signers. */
   accepted?: readonly AcceptedTag[] | undefined;
-  /** The highest version ever deployed here. Nothing lower comes by itself under an explicit policy. */
+  /** The highest version deployed here. An operator's deploy or rollback sets it to its version. */
   highest?: string | undefined;
   /** The last listing, as a hash, and when it last changed. */
   listing?: { hash: string; changedAt: string } | undefined;

@@ -157,25 +157,19 @@ export function resolveFiles(
   const { artifact, choice } = chooseFile(tag, release, policy);
   const isEarly = isYoung && release.isUploading === true && choice?.isTentative === true;
   if (artifact !== undefined && !isEarly) {
-    const notes = choice?.notes ?? [];
     return {
       kind: "ready",
       release: describeRelease(tag, release, policy),
       artifact,
-      ...(notes.length === 0 ? {} : { notes }),
-      ...(choice?.isNamed ? { isNamed: true } : {}),
+      files: release.chosen === undefined ? release.files : undefined,
+      notes: choice?.notes.length ? choice.notes : undefined,
+      isNamed: choice?.isNamed || undefined,
     };
   }
   const names = (release.chosen?.candidates ?? release.files).map((one) => one.name);
   if (isYoung) {
     const message = isEarly ? undefined : describePending(tag, names, policy, choice?.problem);
-    return {
-      kind: "pending",
-      tag,
-      reason: "artifact-missing",
-      since,
-      ...(message === undefined ? {} : { message }),
-    };
+    return { kind: "pending", tag, reason: "artifact-missing", since, message };
   }
   return {
     kind: "none",
@@ -208,7 +202,7 @@ function describeRelease(tag: string, files: ReleaseFiles, policy: Policy): Rele
     id: files.id,
     tag,
     version,
-    ...(files.createdAt === undefined ? {} : { createdAt: files.createdAt }),
-    ...(version.buildMetadata === "" ? {} : { slot: version.buildMetadata }),
+    createdAt: files.createdAt,
+    slot: version.buildMetadata || undefined,
   };
 }

@@ -4,6 +4,16 @@ import type { ImageEvidence } from "../core/image_evidence.ts";
 import type { Proof, VerifyKind } from "../core/proof.ts";
 import type { Artifact } from "../core/types.ts";
 
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+/** As `node:crypto` names them. */
+export type HashName = "sha256" | "sha384" | "sha512" | "blake2b512";
+
+export type CreateHash = (name: HashName) => {
+  update(data: Uint8Array): unknown;
+  digest(): Uint8Array;
+};
+
 /** A release that is verified: the bytes that will run, and the files beside them. */
 export interface Subject {
   tag: string;
@@ -27,6 +37,8 @@ export interface VerifyContext {
   fetch: typeof globalThis.fetch;
   clock: Clock;
   emit: EventSink;
+  /** The hashes of the host: `createHash` of `node:crypto`. Defaults to hashes in JavaScript, which are slow. */
+  createHash?: CreateHash | undefined;
   /** Reads a key file of this machine; absent on the edge. */
   readTextFile?: ((path: string) => Promise<string>) | undefined;
   /** The path of `--trusted-root`. */

@@ -54,6 +54,9 @@ describe("readConfig of assets", () => {
       windows: [],
       minAgeMs: 0,
       noDowngrade: false,
+      verify: [],
+      trustedRoot: undefined,
+      confirmMajor: false,
       webhooks: undefined,
     });
   });

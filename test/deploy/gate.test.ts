@@ -349,7 +349,8 @@ describe("--no-downgrade", () => {
       {
         tag: "v1.0.0",
         why: "no-downgrade",
-        reason: "older than v2.0.0, which runs, and --no-downgrade is set",
+        reason:
+          "older than v2.0.0, the highest version deployed here; only dewy deploy v1.0.0 goes back to it",
       },
     ]);
     expect(await poll(world, policy)).toMatchObject({ deployed: true, live: "v1.0.0" });

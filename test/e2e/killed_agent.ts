@@ -93,6 +93,7 @@ const config: AssetsConfig = {
   noDowngrade: false,
   verify: [],
   trustedRoot: undefined,
+  confirmMajor: false,
   webhooks: undefined,
 };
 const { registry, locator } = await loadRegistry(REGISTRY, {

@@ -109,8 +109,7 @@ describe("a source that chooses among other things than files", () => {
     const source = sourceOf(["v1.0.0"], { chosen: { artifact: image, candidates } });
     const answer = await resolve(source, POLICY, { now: NOW });
     expect(answer).toMatchObject({ kind: "ready", artifact: image });
-    expect(answer).not.toHaveProperty("notes");
-    expect(answer).not.toHaveProperty("isNamed");
+    expect(answer).toMatchObject({ notes: undefined, isNamed: undefined, files: undefined });
   });
 
   test("is taken at its word even while a name of a file would be doubtful", async () => {
@@ -131,8 +130,7 @@ describe("a source that chooses among other things than files", () => {
     const chosen = { artifact: undefined, candidates };
     const createdAt = new Date(NOW - 1000);
     const answer = await resolve(sourceOf(["v1.0.0"], { chosen, createdAt }), POLICY, { now: NOW });
-    expect(answer).toMatchObject({ kind: "pending", since: createdAt });
-    expect(answer).not.toHaveProperty("message");
+    expect(answer).toMatchObject({ kind: "pending", since: createdAt, message: undefined });
   });
 });
 
@@ -140,5 +138,5 @@ test("a version without build metadata has no slot, and one without a date no da
   const files = ["app-linux-amd64.zip"];
   const answer = await resolve(sourceOf(["v1.0.0"], { files }), POLICY, { now: NOW });
   if (answer.kind !== "ready") throw new Error(answer.kind);
-  expect(Object.keys(answer.release).sort()).toEqual(["id", "tag", "version"]);
+  expect(answer.release).toMatchObject({ tag: "v1.0.0", slot: undefined, createdAt: undefined });
 });

@@ -24,6 +24,7 @@ export function readDeploying(argv: ParsedArgv) {
     noDowngrade: argv.flag("no-downgrade"),
     verify: argv.texts("verify"),
     trustedRoot: text(argv, "trusted-root"),
+    confirmMajor: argv.flag("confirm-major"),
     webhooks: readWebhooks(argv),
   };
 }

@@ -60,7 +60,7 @@ const MAX_TAG = 200;
 const MAX_MESSAGE = 500;
 const MAX_SHOWN = 80;
 
-const WITH_TAG: readonly SteerName[] = ["deploy", "pin", "skip"];
+const WITH_TAG: readonly SteerName[] = ["deploy", "pin", "skip", "trust accept"];
 const WITH_OPTIONAL_TAG: readonly SteerName[] = ["rollback", "unskip"];
 
 export function readSteering(command: SteerName, argv: ParsedArgv) {

@@ -23,6 +23,7 @@ export type CommandName =
   | "resume"
   | "skip"
   | "unskip"
+  | "trust accept"
   | "poll"
   | "restart";
 
@@ -170,6 +171,13 @@ export const commandGroups: Readonly<Record<string, readonly CommandSpec[]>> = {
       example: "dewy unskip v1.3.0 --name app",
     },
     {
+      name: "trust accept",
+      usage: "trust accept <tag> [flags]",
+      summary:
+        "Deploy a version although its signer is another one or none; later versions must then have its signer",
+      example: 'dewy trust accept v2.0.0 --name app --message "moved to a new repository"',
+    },
+    {
       name: "poll",
       usage: "poll [flags]",
       summary: "Ask the registry now, and wait for the outcome",
@@ -211,6 +219,7 @@ export const STEERING = [
   "resume",
   "skip",
   "unskip",
+  "trust accept",
   "poll",
   "restart",
 ] as const satisfies readonly CommandName[];

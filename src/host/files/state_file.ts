@@ -91,6 +91,8 @@ const schema = v.object({
     v.array(v.object({ ...decision, tag: v.string(), digest: v.exactOptional(v.string()) })),
   ),
   seen: v.exactOptional(v.array(v.object({ tag: v.string(), ...identity, at: v.string() }))),
+  highest: v.exactOptional(v.string()),
+  listing: v.exactOptional(v.object({ hash: v.string(), changedAt: v.string() })),
   reports: v.exactOptional(
     v.array(
       v.object({

@@ -77,9 +77,9 @@ export function parseGrpcUrl(url: SplitUrl): GrpcLocator {
     ...common,
     target,
     noTLS,
-    ...(protocol === undefined ? {} : { protocol }),
-    ...(caFile === "" ? {} : { caFile }),
-    ...(allow.length === 0 ? {} : { allow }),
+    protocol,
+    caFile: caFile || undefined,
+    allow,
   };
 }
 

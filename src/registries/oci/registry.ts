@@ -38,7 +38,7 @@ export function openImg(locator: OciLocator, io: RegistryContext): ImageRegistry
     signal,
     explain,
     exclude: exclude && source.versions(exclude),
-    ...(tag === undefined ? {} : { tag: versionOf(tag, locator.calver) }),
+    tag: tag && versionOf(tag, locator.calver),
   });
   const spell = (found: Resolution): Resolution => {
     const tags = found.explanation?.tags.map((one) => ({ ...one, tag: source.spelled(one.tag) }));

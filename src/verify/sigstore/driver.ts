@@ -2,7 +2,7 @@ import type { Proof } from "../../core/proof.ts";
 import { BundleError } from "../sigstore_bundle/bundle.ts";
 import { bundlesOf } from "../sigstore_bundle/find.ts";
 import { logProof, proveByBundle, type Rule } from "../sigstore_bundle/prove.ts";
-import type { Subject, VerifierDriver } from "../types.ts";
+import type { Subject, VerifierDriver, VerifyContext } from "../types.ts";
 import { parseIdentityRule } from "./identity.ts";
 import { type Signed, verifyKeyless } from "./keyless.ts";
 
@@ -19,7 +19,7 @@ export const sigstore: VerifierDriver = {
     };
   },
   async offered(subject, context, signal) {
-    if (!(await isOffered(subject, signal))) return [];
+    if (!(await isOffered(subject, context, signal))) return [];
     return [
       await proveByBundle(
         ruleFor(() => undefined),
@@ -49,8 +49,12 @@ function proofOf({ identity, signedAt, entries }: Signed): Omit<Proof, "kind" | 
 }
 
 /** Whether any bundle is signed with a certificate. */
-async function isOffered(subject: Subject, signal: AbortSignal): Promise<boolean> {
-  for await (const { parse } of bundlesOf(subject, signal)) {
+async function isOffered(
+  subject: Subject,
+  context: VerifyContext,
+  signal: AbortSignal,
+): Promise<boolean> {
+  for await (const { parse } of bundlesOf(subject, context, signal)) {
     const bundle = await parse().catch(() => undefined);
     if (bundle?.signer.kind === "certificate") return true;
   }

@@ -1,10 +1,10 @@
 import * as v from "valibot";
 import { base64ToBytes, bytesToBase64 } from "../../core/encoding.ts";
-
-export type Bytes = Uint8Array<ArrayBuffer>;
+import { EvidenceError } from "../signed_file.ts";
+import type { Bytes, HashName } from "../types.ts";
 
 /** A bundle that is malformed, or that does not prove what it should. The message is a reason, not a sentence. */
-export class BundleError extends Error {}
+export class BundleError extends EvidenceError {}
 
 /** A Sigstore bundle. https://github.com/sigstore/protobuf-specs/blob/main/protos/sigstore_bundle.proto */
 export interface Bundle {
@@ -21,7 +21,7 @@ export interface Bundle {
 /** A signature over the file itself. */
 export interface Message {
   kind: "message";
-  hash: HashName;
+  hash: Exclude<HashName, "blake2b512">;
   digest: Bytes;
   signature: Bytes;
 }
@@ -44,8 +44,6 @@ export interface KeyHint {
   kind: "key";
   hint: string;
 }
-
-export type HashName = "sha256" | "sha384" | "sha512";
 
 export type LogEntry = v.InferOutput<typeof LOG_ENTRY>;
 

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { base64ToBytes, bytesToBase64, hexToBytes } from "../../core/encoding.ts";
-import { BundleError, type Bytes } from "./bundle.ts";
+import type { Bytes } from "../types.ts";
+import { BundleError } from "./bundle.ts";
 import { decodePem } from "./public_key.ts";
 
 /** What cosign wrote before it had Sigstore's bundles. */

@@ -1,11 +1,10 @@
 import * as v from "valibot";
 import { bytesToHex, hexToBytes, sha256 } from "../../core/encoding.ts";
 import type { ImageEvidence, ImageSignature } from "../../core/image_evidence.ts";
-import type { Artifact } from "../../core/types.ts";
-import type { Subject } from "../types.ts";
-import { type Bundle, BundleError, type Bytes, parseBundle } from "./bundle.ts";
-import { type ChecksumFile, checksumFilesOf } from "./checksum_files.ts";
-import type { SignedFile } from "./content.ts";
+import { artifactOf, type SignaturePair, signaturesOf } from "../coverage.ts";
+import type { SignedFile } from "../signed_file.ts";
+import type { Bytes, Subject, VerifyContext } from "../types.ts";
+import { type Bundle, BundleError, parseBundle } from "./bundle.ts";
 import { bundleOfAnnotations, bundleOfBlob } from "./cosign.ts";
 
 /** A bundle that may prove who has signed a release. */
@@ -24,54 +23,49 @@ const SUFFIXES = [".sigstore.json", ".sigstore", ".bundle"];
 const MAX_BUNDLE_BYTES = 4 * 2 ** 20;
 const MAX_BUNDLES = 8;
 
-export function bundlesOf(subject: Subject, signal: AbortSignal): AsyncIterable<Candidate> {
+export function bundlesOf(
+  subject: Subject,
+  context: VerifyContext,
+  signal: AbortSignal,
+): AsyncIterable<Candidate> {
   const { image } = subject;
-  return image === undefined ? bundlesOfFiles(subject) : bundlesOfImage(subject, image, signal);
+  return image === undefined
+    ? bundlesOfFiles(subject, context, signal)
+    : bundlesOfImage(subject, image, signal);
 }
 
-async function* bundlesOfFiles(subject: Subject): AsyncIterable<Candidate> {
+async function* bundlesOfFiles(
+  subject: Subject,
+  context: VerifyContext,
+  signal: AbortSignal,
+): AsyncIterable<Candidate> {
   let left = MAX_BUNDLES;
-  for await (const { bundle, file, checksums } of signedFiles(subject)) {
+  for await (const { signature, file, checksums } of pairsOf(subject, context, signal)) {
     if (left === 0) return;
     left -= 1;
-    const bytes = await subject.read(bundle, MAX_BUNDLE_BYTES);
-    yield {
-      evidence: bundle.name,
-      checksums: checksums?.name,
-      file,
-      async parse() {
-        if (checksums?.isOfArtifact === false) {
-          throw new BundleError(`${checksums.name} has another digest for "${subject.name}"`);
-        }
-        return parseFile(bytes, file.sha256);
-      },
-    };
+    if (checksums?.problem !== undefined) {
+      const parse = (): Promise<never> => Promise.reject(new BundleError(checksums.problem));
+      yield { evidence: checksums.name, file, parse };
+      continue;
+    }
+    const bytes = await subject.read(signature, MAX_BUNDLE_BYTES);
+    const parse = async (): Promise<Bundle> => parseFile(bytes, file.sha256);
+    yield { evidence: signature.name, checksums: checksums?.name, file, parse };
   }
 }
 
-interface SignedPair {
-  bundle: Artifact;
-  file: SignedFile;
-  checksums?: ChecksumFile;
-}
-
-/** Bundles beside the artifact, those beside checksum files that name it, then attestations of several files. */
-async function* signedFiles(subject: Subject): AsyncIterable<SignedPair> {
-  const { name, sha256, open, files } = subject;
-  const artifact: SignedFile = { name, sha256, open };
-  yield* bundlesBeside(name, files).map((bundle) => ({ bundle, file: artifact }));
-  const hasBundle = (file: string): boolean => bundlesBeside(file, files).length > 0;
-  for (const checksums of await checksumFilesOf(subject, hasBundle)) {
-    const bundles = bundlesBeside(checksums.name, files);
-    yield* bundles.map((bundle) => ({ bundle, file: checksums, checksums }));
-  }
-  const names = new Set([name, ...files.map((file) => file.name)]);
-  const shared = files.filter((file) => isOfNoFile(file.name, names));
-  yield* shared.map((bundle) => ({ bundle, file: artifact }));
-}
-
-function bundlesBeside(name: string, files: readonly Artifact[]): readonly Artifact[] {
-  return SUFFIXES.flatMap((suffix) => files.filter((file) => file.name === name + suffix));
+/** Bundles beside files, then attestations of several files. */
+async function* pairsOf(
+  subject: Subject,
+  context: VerifyContext,
+  signal: AbortSignal,
+): AsyncIterable<SignaturePair> {
+  yield* signaturesOf(subject, context, SUFFIXES, signal);
+  const { name, files } = subject;
+  const file = artifactOf(subject, context);
+  const names = new Set([name, ...files.map((one) => one.name)]);
+  const shared = files.filter((one) => isOfNoFile(one.name, names));
+  yield* shared.map((signature) => ({ signature, file }));
 }
 
 function isOfNoFile(name: string, names: ReadonlySet<string>): boolean {

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { base64ToBytes, hexToBytes, sha256 } from "../../core/encoding.ts";
-import { type Bundle, BundleError, BYTES, type Bytes, type LogEntry } from "./bundle.ts";
+import type { Bytes } from "../types.ts";
+import { type Bundle, BundleError, BYTES, type LogEntry } from "./bundle.ts";
 import { preAuthEncoding } from "./envelope.ts";
 import { decodePem, isSameBytes } from "./public_key.ts";
 

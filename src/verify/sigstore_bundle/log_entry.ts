@@ -1,5 +1,6 @@
 import { base64ToBytes, bytesToBase64, bytesToHex, sha256 } from "../../core/encoding.ts";
-import { type Bundle, BundleError, type Bytes, concat, type LogEntry } from "./bundle.ts";
+import type { Bytes } from "../types.ts";
+import { type Bundle, BundleError, concat, type LogEntry } from "./bundle.ts";
 import { verifyBody } from "./log_body.ts";
 import { type TransparencyLog, wasValidAt } from "./logs.ts";
 import { isSameBytes } from "./public_key.ts";

@@ -1,5 +1,6 @@
 import * as v from "valibot";
-import { BundleError, BYTES, type Bytes, optional } from "./bundle.ts";
+import type { Bytes } from "../types.ts";
+import { BundleError, BYTES, optional } from "./bundle.ts";
 import { importPublicKey, type PublicKey } from "./public_key.ts";
 
 /** A transparency log that a trusted root names. */

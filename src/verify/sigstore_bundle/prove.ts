@@ -1,9 +1,10 @@
-import { DewyError, VerificationError } from "../../core/error.ts";
+import { DewyError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { Proof, VerifyKind } from "../../core/proof.ts";
-import { printable, shorten } from "../../core/text.ts";
+import { EvidenceError } from "../signed_file.ts";
 import type { Subject, VerifyContext } from "../types.ts";
-import { type Bundle, BundleError } from "./bundle.ts";
+import { type Unproved, unproved } from "../unproved.ts";
+import type { Bundle } from "./bundle.ts";
 import { bundlesOf, type Candidate } from "./find.ts";
 import type { LoggedEntry } from "./log_entry.ts";
 import { type TrustedRoot, trustedRoots } from "./trusted_root.ts";
@@ -35,16 +36,14 @@ export async function proveByBundle(
 ): Promise<Proof> {
   const reasons: string[] = [];
   let roots: readonly TrustedRoot[] | undefined;
-  for await (const candidate of bundlesOf(subject, signal)) {
+  for await (const candidate of bundlesOf(subject, context, signal)) {
     signal.throwIfAborted();
     roots ??= await trustedRoots(context, signal);
     const result = await tryBundle(rule, candidate, roots);
     if (typeof result !== "string") return result;
     reasons.push(`${candidate.evidence}: ${result}`);
   }
-  throw new VerificationError(
-    `Cannot verify "${subject.name}" of ${subject.tag} with ${rule.kind}: ${reasonOf(reasons, subject)}; ${advice(rule, subject, reasons)}`,
-  );
+  throw unproved(rule.kind, subject, { reasons, ...adviceFor(rule, subject) });
 }
 
 /** The proof, or the reason why there is none. */
@@ -62,34 +61,26 @@ async function tryBundle(
     } catch (error) {
       if (error instanceof DewyError) throw error;
       reason ??=
-        error instanceof BundleError ? error.message : `it is malformed: ${messageOf(error)}`;
+        error instanceof EvidenceError ? error.message : `it is malformed: ${messageOf(error)}`;
     }
   }
   return reason ?? "there is no trusted root";
 }
 
-function reasonOf([first, ...more]: readonly string[], { image }: Subject): string {
-  if (first === undefined) {
-    return image === undefined
-      ? "the release has no Sigstore bundle for it, nor for a checksum file that lists it"
-      : "the registry has no signature for it";
-  }
-  const others = more.length === 0 ? "" : ` (and ${more.length} more)`;
-  return shorten(printable(first), 500) + others;
-}
-
-function advice(
+function adviceFor(
   { signWith }: Rule,
   { name, sha256, image }: Subject,
-  reasons: readonly string[],
-): string {
-  const command =
-    image === undefined
-      ? `cosign sign-blob ${signWith} --bundle ${name}.sigstore.json ${name}`
-      : `cosign sign ${signWith} IMAGE@sha256:${sha256}`;
-  return reasons.length === 0
-    ? `sign it in CI: ${command}`
-    : `find out who has published it, or sign it again in CI: ${command}`;
+): Pick<Unproved, "missing" | "command"> {
+  if (image === undefined) {
+    return {
+      missing: "the release has no Sigstore bundle for it, nor for a checksum file that lists it",
+      command: `cosign sign-blob ${signWith} --bundle ${name}.sigstore.json ${name}`,
+    };
+  }
+  return {
+    missing: "the registry has no signature for it",
+    command: `cosign sign ${signWith} IMAGE@sha256:${sha256}`,
+  };
 }
 
 /** The fields of a proof that come from the log. */

@@ -1,4 +1,5 @@
 import { base64ToBytes, bytesToHex, hexToBytes } from "../../core/encoding.ts";
+import type { Bytes } from "../types.ts";
 import {
   CURVES,
   type CurveName,
@@ -9,7 +10,6 @@ import {
   verifyEcdsa,
   verifyRsa,
 } from "./arithmetic.ts";
-import type { Bytes } from "./bundle.ts";
 
 export interface PublicKey {
   /** The key as DER, SubjectPublicKeyInfo. */

@@ -105,7 +105,7 @@ describe("sigstore", () => {
 
     test("refuses another digest", async () => {
       await expect(verifyWith(LINE, { artifact: "other bytes" })).rejects.toThrow(
-        `SHA256SUMS.sigstore.json: SHA256SUMS has another digest for "${APP}"`,
+        `SHA256SUMS: it has another digest for "${APP}"`,
       );
     });
 
@@ -114,14 +114,12 @@ describe("sigstore", () => {
     });
 
     test.each([
-      ["lacks the artifact", `${sha256Hex("bytes")}  other\n`],
-      ["only has a name that ends like it", `${sha256Hex("bytes")}  x${APP}\n`],
-      ["has it twice", `${LINE}${sha256Hex("other")}  ${APP}\n`],
-      ["has a digest without a name", sha256Hex("bytes")],
-    ])("refuses one that %s", async (_, checksums) => {
-      await expect(verifyWith(checksums)).rejects.toThrow(
-        "has no Sigstore bundle for it, nor for a checksum file that lists it",
-      );
+      ["lacks the artifact", `${sha256Hex("bytes")}  other\n`, "does not list"],
+      ["only has a name that ends like it", `${sha256Hex("bytes")}  x${APP}\n`, "does not list"],
+      ["has it twice", `${LINE}${sha256Hex("other")}  ${APP}\n`, "has several digests for"],
+      ["has a digest without a name", sha256Hex("bytes"), "does not list"],
+    ])("refuses one that %s", async (_, checksums, reason) => {
+      await expect(verifyWith(checksums)).rejects.toThrow(`sigstore: SHA256SUMS: it ${reason}`);
     });
   });
 

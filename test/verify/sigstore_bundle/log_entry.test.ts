@@ -4,14 +4,11 @@ import { TrustedRoot } from "@sigstore/protobuf-specs";
 import { toTrustMaterial } from "@sigstore/verify";
 import { verifyTLogInclusion } from "@sigstore/verify/dist/tlog/index.js";
 import { describe, expect, test } from "vitest";
-import {
-  type Bytes,
-  type LogEntry,
-  parseBundle,
-} from "../../../src/verify/sigstore_bundle/bundle.ts";
+import { type LogEntry, parseBundle } from "../../../src/verify/sigstore_bundle/bundle.ts";
 import { verifyEntry } from "../../../src/verify/sigstore_bundle/log_entry.ts";
 import { readLogs, type TransparencyLog } from "../../../src/verify/sigstore_bundle/logs.ts";
 import { importPublicKey } from "../../../src/verify/sigstore_bundle/public_key.ts";
+import type { Bytes } from "../../../src/verify/types.ts";
 import { readSigstoreCases } from "../../support/sigstore_cases.ts";
 
 const bytes = (data: Uint8Array): Bytes => new Uint8Array(data);

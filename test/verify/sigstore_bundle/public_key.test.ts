@@ -14,13 +14,13 @@ import {
   type CurveName,
   verifyEcdsa,
 } from "../../../src/verify/sigstore_bundle/arithmetic.ts";
-import type { Bytes } from "../../../src/verify/sigstore_bundle/bundle.ts";
 import {
   importPublicKey,
   importPublicKeyPem,
   type PublicKey,
   parseEcdsaSignature,
 } from "../../../src/verify/sigstore_bundle/public_key.ts";
+import type { Bytes } from "../../../src/verify/types.ts";
 
 const NAMES = Object.keys(CURVES) as CurveName[];
 const HASH: Readonly<Record<CurveName, string>> = {

@@ -1,0 +1,138 @@
+import { bytesToHex, sha256 } from "../core/encoding.ts";
+import { messageOf } from "../core/message_of.ts";
+import type { Artifact } from "../core/types.ts";
+import { parseChecksums } from "./checksum_lines.ts";
+import { EvidenceError, hashFile, type SignedFile } from "./signed_file.ts";
+import type { Bytes, Subject, VerifyContext } from "./types.ts";
+
+/** A checksum file of the release. */
+export interface ChecksumFile extends SignedFile {
+  bytes: Bytes;
+  /** Why it does not stand for the artifact; `undefined` if it lists the artifact's digest. */
+  problem: string | undefined;
+  /** Whether the problem is another digest. */
+  isMismatch: boolean;
+}
+
+/** A signature, and the file that it is beside. */
+export interface SignaturePair {
+  signature: Artifact;
+  file: SignedFile;
+  /** Set if the file is a checksum file. */
+  checksums?: ChecksumFile | undefined;
+}
+
+const MAX_BYTES = 2 ** 20;
+const MAX_FILES = 4;
+
+export function artifactOf({ name, sha256, open }: Subject, context: VerifyContext): SignedFile {
+  return { name, sha256, open, createHash: context.createHash };
+}
+
+/**
+ * The signatures that can hold for a release: those beside the artifact, then those beside checksum files.
+ *
+ * @param suffixes What is appended to the name of the signed file, in order of preference.
+ */
+export async function* signaturesOf(
+  subject: Subject,
+  context: VerifyContext,
+  suffixes: readonly string[],
+  signal: AbortSignal,
+): AsyncGenerator<SignaturePair> {
+  const beside = (name: string): readonly Artifact[] =>
+    suffixes.flatMap((suffix) => subject.files.filter((file) => file.name === name + suffix));
+  const artifact = artifactOf(subject, context);
+  yield* beside(subject.name).map((signature) => ({ signature, file: artifact }));
+  const isSigned = (name: string): boolean => beside(name).length > 0;
+  for (const checksums of await checksumFilesOf(subject, context, signal, isSigned)) {
+    yield* beside(checksums.name).map((signature) => ({ signature, file: checksums, checksums }));
+  }
+}
+
+/** The checksum files of a release, the artifact's own first. */
+export async function checksumFilesOf(
+  subject: Subject,
+  context: VerifyContext,
+  signal: AbortSignal,
+  isWanted: (name: string) => boolean = () => true,
+): Promise<readonly ChecksumFile[]> {
+  const candidates = candidatesOf(subject).filter(({ name }) => isWanted(name));
+  const found: ChecksumFile[] = [];
+  for (const file of candidates.slice(0, MAX_FILES)) {
+    signal.throwIfAborted();
+    found.push(await readChecksums(file, subject, context, signal));
+  }
+  return found;
+}
+
+const CHECKSUMS = /checksum|sha[-_]?(?:256|512)|shasum|hashes/i;
+const OTHERS =
+  /\.(?:sig|asc|gpg|pgp|minisig|pem|cert|crt|pub|sigstore|bundle|jsonl?|att|tar|[a-z]*gz|t?xz|txz|zst|bz2|zip|7z|exe|msi|deb|rpm|apk|dmg|pkg|md5|sha1|b2|blake[23]b?|b3)(?:\.txt)?$/i;
+
+/** The checksum file of the artifact alone, then those of several files; never that of another file. */
+function candidatesOf({ name: artifact, files }: Subject): readonly Artifact[] {
+  const isOf = (file: string, name: string): boolean =>
+    file.startsWith(name) && /^[._-]/.test(file.slice(name.length));
+  const candidates = files.filter(
+    ({ name, size = 0 }) =>
+      name !== artifact && size <= MAX_BYTES && CHECKSUMS.test(name) && !OTHERS.test(name),
+  );
+  const own = candidates.filter(({ name }) => isOf(name, artifact));
+  const shared = candidates.filter(
+    ({ name }) => !files.some((file) => file.name !== name && isOf(name, file.name)),
+  );
+  return [...own, ...shared];
+}
+
+async function readChecksums(
+  file: Artifact,
+  subject: Subject,
+  context: VerifyContext,
+  signal: AbortSignal,
+): Promise<ChecksumFile> {
+  const { name } = file;
+  const bytes = new Uint8Array(await subject.read(file, MAX_BYTES));
+  const own = { name, sha256: bytesToHex(await sha256(bytes)), bytes };
+  const listed = digestIn(bytes, name, subject.name);
+  if (typeof listed === "string") return { ...own, problem: listed, isMismatch: false };
+  const artifact = artifactOf(subject, context);
+  try {
+    const isMatch = await hasDigest(artifact, listed, signal);
+    const problem = isMatch ? undefined : `it has another digest for "${subject.name}"`;
+    return { ...own, problem, isMismatch: !isMatch };
+  } catch (error) {
+    if (!(error instanceof EvidenceError)) throw error;
+    return { ...own, problem: messageOf(error), isMismatch: false };
+  }
+}
+
+interface Digests {
+  sha256?: string | undefined;
+  sha512?: string | undefined;
+}
+
+/** The digests of the artifact in a checksum file, or why there are none. */
+function digestIn(bytes: Uint8Array, checksums: string, artifact: string): Digests | string {
+  const all = parseChecksums(bytes);
+  const isOwn = checksums.startsWith(`${artifact}.`) && all.every(({ name }) => name === undefined);
+  const listed = all.filter(({ name }) => (name === undefined ? isOwn : name === artifact));
+  const [sha256, sha512] = (["sha256", "sha512"] as const).map(
+    (algorithm) => new Set(listed.flatMap((one) => (one.algorithm === algorithm ? [one.hex] : []))),
+  );
+  if (listed.length === 0) return `it does not list the SHA-256 or SHA-512 of "${artifact}"`;
+  // A file that names the artifact twice could be read in two ways.
+  if ((sha256?.size ?? 0) > 1 || (sha512?.size ?? 0) > 1) {
+    return `it has several digests for "${artifact}"`;
+  }
+  return { sha256: [...(sha256 ?? [])][0], sha512: [...(sha512 ?? [])][0] };
+}
+
+async function hasDigest(
+  file: SignedFile,
+  { sha256, sha512 }: Digests,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (sha256 !== undefined && sha256 !== file.sha256) return false;
+  return sha512 === undefined || bytesToHex(await hashFile(file, "sha512", signal)) === sha512;
+}
