@@ -12,7 +12,8 @@ import {
   VerificationError,
 } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
-import type { Proof } from "../core/proof.ts";
+import type { Proof, VerifyKind } from "../core/proof.ts";
+import { printable, shorten } from "../core/text.ts";
 import { formatRule, type VerifyPolicy, type VerifyRule } from "./policy.ts";
 import { missingSigner, type Signer, signersOf } from "./signer.ts";
 import type { Subject, Verifier, VerifierDriver, VerifyContext } from "./types.ts";
@@ -33,6 +34,9 @@ export interface GateMemory {
   /** Whether an operator has accepted the release, whatever its signers. */
   isAccepted(subject: Subject): Promise<boolean>;
 }
+
+/** Of what a certificate says. */
+const MAX_SHOWN = 300;
 
 /** Without a memory, `auto` never blocks. */
 export const NO_MEMORY: GateMemory = {
@@ -90,8 +94,9 @@ function asUnverified(error: unknown, kind: string, { name, tag }: Subject): Dew
   );
 }
 
-interface Offer {
-  kind: VerifierDriver["kind"];
+/** What a release offers of one kind, as `auto` verifies it. */
+export interface Offer {
+  kind: VerifyKind;
   proofs: readonly Proof[];
   error?: DewyError;
   /** Whether a service did not answer. */
@@ -103,19 +108,29 @@ function openAuto(
   context: VerifyContext,
   memory: GateMemory,
 ): Gate {
+  const remark = remarks(context);
   return {
     async verify(subject, signal) {
       const signers = await memory.signers();
-      const offers: Offer[] = [];
-      for (const driver of drivers) offers.push(await offerOf(driver, subject, context, signal));
-      const proofs = offers.flatMap((offer) => offer.proofs);
+      const offers = await offersOf(drivers, subject, context, signal);
       const isFree = signers.length === 0 || (await memory.isAccepted(subject));
       const problem = isFree ? undefined : problemOf(subject, signers, offers);
       if (problem !== undefined) throw problem;
-      for (const { error } of offers) if (error !== undefined) remark(error, subject, context);
-      return proofs;
+      for (const { kind, error } of offers) if (error !== undefined) remark(kind, error, subject);
+      return offers.flatMap(({ proofs }) => proofs);
     },
   };
+}
+
+export async function offersOf(
+  drivers: readonly VerifierDriver[],
+  subject: Subject,
+  context: VerifyContext,
+  signal: AbortSignal,
+): Promise<readonly Offer[]> {
+  const offers: Offer[] = [];
+  for (const driver of drivers) offers.push(await offerOf(driver, subject, context, signal));
+  return offers;
 }
 
 async function offerOf(
@@ -148,23 +163,32 @@ function problemOf(
   const proved = signersOf(offers.flatMap(({ proofs }) => proofs));
   const missing = missingSigner(required, proved);
   if (missing === undefined) return undefined;
-  const offer = offers.find(({ kind }) => kind === missing.kind);
-  const others = proved.filter(({ kind }) => kind === missing.kind).map(({ signer }) => signer);
+  const { kind } = missing;
+  const others = proved.filter((one) => one.kind === kind).map(({ signer }) => signer);
+  const cause = offers.find((offer) => offer.kind === kind)?.error;
+  const cannot = `Cannot verify "${subject.name}" of ${subject.tag}`;
   const reason =
     others.length > 0
-      ? `it is signed by ${others.join(", ")}, not by ${missing.signer}`
-      : (offer?.error?.message ?? `it has no ${missing.kind} signature of ${missing.signer}`);
+      ? `${cannot}: it is signed by ${shorten(printable(others.join(", ")), MAX_SHOWN)}`
+      : (cause?.message ?? `${cannot}: it has no ${kind} signature`);
+  const before = `earlier versions are signed by ${missing.signer}`;
+  const advice =
+    others.length > 0
+      ? "find out who has published it, and if the new signer is right, run"
+      : "sign it in CI as before, or, if it is right without a signature, run";
   return new VerificationError(
-    `Cannot verify "${subject.name}" of ${subject.tag}: ${reason}, which earlier versions had; find out who has published it, and if it is right, run dewy trust accept ${subject.tag}`,
-    { cause: offer?.error },
+    `${reason}, but ${before}; ${advice} dewy trust accept ${subject.tag}`,
+    { cause },
   );
 }
 
-/** What auto could not verify, and does not have to. */
-function remark(error: DewyError, { tag }: Subject, { emit }: VerifyContext): void {
-  emit({
-    type: "warning",
-    message: "Signature not verified",
-    fields: { tag, reason: error.message },
-  });
+/** Logs what auto could not verify, and does not have to; missing packages once. */
+function remarks({ emit }: VerifyContext) {
+  const told = new Set<VerifyKind>();
+  return (kind: VerifyKind, { fault, message: reason }: DewyError, { tag }: Subject): void => {
+    const message = "Signature not verified";
+    if (fault !== "operator") emit({ type: "warning", message, fields: { tag, reason } });
+    else if (!told.has(kind)) emit({ type: "driver", scheme: kind, message, fields: { reason } });
+    told.add(kind);
+  };
 }

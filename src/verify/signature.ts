@@ -22,7 +22,7 @@ export type CheckSignature = (
   signal: AbortSignal,
 ) => Promise<Pick<Proof, "signer" | "signedAt">>;
 
-const MAX_SIGNATURE_BYTES = 64 * 1024;
+export const MAX_SIGNATURE_BYTES = 64 * 1024;
 const MAX_SIGNATURES = 8;
 
 /**

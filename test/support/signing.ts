@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { tempDirectory } from "./temp_directory.ts";
@@ -36,6 +36,57 @@ export async function minisignKey(): Promise<SigningKey> {
       return succeeds("minisign", ["-V", "-p", publicFile, "-m", file]);
     },
   };
+}
+
+/** A key of ssh-keygen, as a line of an allowed signers file. */
+export async function sshKey(type = "ed25519", bits?: number): Promise<SigningKey> {
+  const directory = await tempDirectory();
+  const [key, signers] = [join(directory, "key"), join(directory, "signers")];
+  const size = bits === undefined ? [] : ["-b", String(bits)];
+  await run("ssh-keygen", ["-q", "-t", type, ...size, "-N", "", "-C", "comment", "-f", key]);
+  const publicKey = `release@example.com ${await readFile(`${key}.pub`, "utf8")}`;
+  await writeFile(signers, publicKey);
+  return {
+    publicKey,
+    async sign(name, content, ...flags) {
+      const file = join(directory, name);
+      await writeFile(file, content);
+      await rm(`${file}.sig`, { force: true });
+      const args = flags.includes("-n") ? flags : ["-n", "file", ...flags];
+      await run("ssh-keygen", ["-q", "-Y", "sign", "-f", key, ...args, file]);
+      return readFile(`${file}.sig`);
+    },
+    accepts: (_, content, signature) => sshAccepts(publicKey, content, signature),
+  };
+}
+
+/** Whether ssh-keygen takes a signature by a key of the allowed signers. */
+export async function sshAccepts(
+  signers: string,
+  content: Content,
+  signature: Content,
+): Promise<boolean> {
+  const directory = await tempDirectory();
+  const [list, file, signed] = ["signers", "file", "file.sig"].map((name) => join(directory, name));
+  if (list === undefined || file === undefined || signed === undefined) return false;
+  await Promise.all([
+    writeFile(list, signers),
+    writeFile(file, content),
+    writeFile(signed, signature),
+  ]);
+  const args = [
+    "-Y",
+    "verify",
+    "-n",
+    "file",
+    "-I",
+    "release@example.com",
+    "-f",
+    list,
+    "-s",
+    signed,
+  ];
+  return succeeds("sh", ["-c", 'exec ssh-keygen "$@" < "$0"', file, ...args]);
 }
 
 async function succeeds(program: string, args: readonly string[]): Promise<boolean> {
