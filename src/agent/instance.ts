@@ -56,7 +56,7 @@ export interface OpenInstance {
 
 export function openInstance(
   agent: Agent,
-  { opensAt }: Pick<VersionPolicy, "opensAt">,
+  { opensAt, maxStalenessMs }: Pick<VersionPolicy, "opensAt" | "maxStalenessMs">,
   hub: EventHub,
   command: CommandContext,
 ): OpenInstance {
@@ -78,6 +78,7 @@ export function openInstance(
     process: { pid: process.pid, dewy: version, since },
     live,
     opensAt: () => opensAt?.(clock.now()),
+    maxStalenessMs,
     appStatus: supervision?.appStatus?.bind(supervision),
     notifiers: notifications?.status.bind(notifications),
     redact,

@@ -25,6 +25,8 @@ export async function directoryStatus(subject: StatusSubject): Promise<InstanceS
     ...(link === undefined ? {} : { live: liveOf(root, link, state) }),
     phase: interruptedPhase(state),
     waiting: [],
+    ...(state.highest === undefined ? {} : { highest: state.highest }),
+    ...(state.listing && { listing: { changedAt: state.listing.changedAt } }),
     bad: state.bad.map(({ tag, reason, at }) => ({ tag, reason, at })),
     skipped: (state.skipped ?? []).map(({ andEarlier, ...one }) => ({
       ...decisionOf(one),
@@ -97,6 +99,7 @@ export interface RunningSubject extends StatusSubject {
   live: LiveStatus;
   /** When the next deploy window opens, in milliseconds since the epoch; `undefined` if it is open. */
   opensAt?: (() => number | undefined) | undefined;
+  maxStalenessMs?: number | undefined;
   appStatus?: (() => AppStatus) | undefined;
   notifiers?: (() => NotifierStatus[]) | undefined;
   /** Removes the secrets of this process from errors and reasons. */
@@ -105,10 +108,13 @@ export interface RunningSubject extends StatusSubject {
 
 /** The status of the instance that runs in this process. */
 export async function runningStatus(subject: RunningSubject): Promise<InstanceStatus> {
-  const { registry, process, admin, live, opensAt, appStatus, notifiers, redact } = subject;
+  const { registry, process, admin, live, opensAt, maxStalenessMs } = subject;
+  const { appStatus, notifiers, redact } = subject;
   const opens = opensAt?.();
+  const known = await directoryStatus(subject);
   const status = {
-    ...(await directoryStatus(subject)),
+    ...known,
+    listing: known.listing && { ...known.listing, maxMs: maxStalenessMs },
     registry,
     process,
     admin,

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { FetchConfig } from "../cli/flags/assets.ts";
 import { isAccepted } from "../deploy/trust.ts";
@@ -48,7 +49,7 @@ export async function loadVerifiers(
 }
 
 function hostContext({ clock, fetch, emit, io }: CommandContext): VerifyContext {
-  return { clock, fetch, emit, readTextFile: io.readTextFile };
+  return { clock, fetch, emit, createHash, readTextFile: io.readTextFile };
 }
 
 function memoryOf(root: string): GateMemory {

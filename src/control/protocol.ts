@@ -152,6 +152,10 @@ export const InstanceStatus = v.object({
       until: v.optional(when),
     }),
   ),
+  /** The highest version deployed here. */
+  highest: v.optional(v.string()),
+  /** When the registry's listing last changed, and how long it may stay the same without a warning. */
+  listing: v.optional(v.object({ changedAt: when, maxMs: v.optional(v.number()) })),
   bad: v.array(v.object({ tag: v.string(), reason: v.string(), at: when })),
   skipped: v.array(
     v.object({ ...decision, tag: v.string(), andEarlier: v.optional(v.literal(true)) }),
@@ -196,4 +200,10 @@ export function protocolMessage(
   return command.protocol > running.protocol
     ? `${versions}: the running dewy is too old for it; restart it with the new version`
     : `${versions}: the command is too old for it; update the command`;
+}
+
+/** `pin v1.2.0` */
+export function commandText(command: SteerCommand): string {
+  const tag = "tag" in command ? command.tag : undefined;
+  return tag === undefined ? command.command : `${command.command} ${tag}`;
 }

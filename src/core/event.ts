@@ -452,6 +452,7 @@ const PERSISTENT_CONDITIONS: ReadonlySet<DewyEvent["type"]> = new Set([
   "nothing",
   "artifact-chosen",
   "waiting",
+  "listing-stale",
 ]);
 
 const DAY_MS = 24 * 60 * 60_000;

@@ -187,6 +187,8 @@ export interface ResolveOptions {
   maxAgeMs?: number;
   /** Whether the answer carries an `explanation` of every candidate. Defaults to false. */
   explain?: boolean;
+  /** Called for each tag of the listing, in any order and possibly more than once, if the registry lists its tags. */
+  onTag?: (tag: string) => void;
   /** Aborts the call. */
   signal?: AbortSignal;
 }

@@ -32,6 +32,8 @@ export interface VersionPolicy extends GatePolicy {
   artifact: string;
   /** Tags whose bytes may differ from the known ones once. */
   acceptChanged: readonly string[];
+  /** How long the registry's listing may stay the same without a warning, in milliseconds. Defaults to forever. */
+  maxStalenessMs?: number | undefined;
 }
 
 interface ChoiceInput {

@@ -5,6 +5,7 @@ import { compareTags, withSeen } from "./decisions.ts";
 import type { Candidate, DeployContext } from "./deployer.ts";
 import type { FailedCandidates } from "./failed_candidates.ts";
 import { switchWait, type Wait } from "./gate.ts";
+import { hashOf, type Listing, staleSince, watchListing, withListing } from "./listing.ts";
 import { asDewyError, type PollOutcome } from "./loop.ts";
 import { settle } from "./recover.ts";
 import { bakeAndCommit, type MayGoOn, type Trial, takeOver } from "./sequence.ts";
@@ -57,7 +58,7 @@ export async function tick(
   const live = await context.deployer.live();
   const state = await context.store.load();
   const running = findRelease(state, live);
-  const { registry } = context;
+  const watch = watchListing(context.registry);
   const now = context.clock.now();
   const waits: Wait[] = [];
   const emit: EventSink = (event) => {
@@ -65,10 +66,15 @@ export async function tick(
     if (event.type === "waiting" && !waits.some(({ tag }) => tag === event.tag)) waits.push(event);
     context.emit(event);
   };
-  const input = { registry, state, live, running, policy, now, emit, signal };
+  const input = { registry: watch.registry, state, live, running, policy, now, emit, signal };
   const choice = await chooseVersion(input);
   for (const candidate of choice.accepted ?? []) await acceptCandidate(candidate, context);
-  await remember(choice.seen ?? [], state, now, context);
+  const found = { seen: choice.seen, listing: watch.listing };
+  const remembered = await remember(found, state, now, context);
+  const staleFrom = staleSince(remembered, policy.maxStalenessMs, now);
+  if (staleFrom !== undefined) {
+    emit({ type: "listing-stale", since: staleFrom, maxMs: policy.maxStalenessMs ?? 0 });
+  }
   const problem = choice.kind === "problem" ? choice.error : undefined;
   const isBaking = (running !== undefined && state.switching?.to === live) || undefined;
   const waiting = waits.length === 0 ? undefined : waits;
@@ -130,17 +136,21 @@ function comesByItself(
 }
 
 async function remember(
-  seen: readonly Candidate[],
+  {
+    seen = [],
+    listing,
+  }: { seen?: readonly Candidate[] | undefined; listing?: Listing | undefined },
   state: DeployState,
   now: number,
   { store }: DeployContext,
-): Promise<void> {
+): Promise<DeployState> {
+  const hash = listing && hashOf(listing);
   const withAll = (before: DeployState): DeployState =>
     seen.reduce(
       (next, { release, artifact }) => withSeen(next, release.tag, artifact, now),
-      before,
+      hash === undefined ? before : withListing(before, hash, now),
     );
-  if (withAll(state) !== state) await store.update(withAll);
+  return withAll(state) === state ? state : store.update(withAll);
 }
 
 /** The failure of a version is reported only once its rollback is finished. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { formatDuration } from "../core/duration.ts";
 import type { DewyEvent } from "../core/event.ts";
 import type { Operator } from "../core/operator.ts";
 import type { Redact } from "../core/secret.ts";
@@ -137,11 +138,33 @@ const RECORDINGS: { readonly [T in EventType]?: Recording<T> } = {
     once: ({ tag, phase, code, reason }) => [tag, phase, code, withoutNumbers(reason)],
     implies: ({ tag, reason }) => ["known-bad", tag, reason],
   },
+  verified: {
+    isDetail: true,
+    fields: ({ tag, artifact, proofs }) => ({
+      tag,
+      artifact,
+      reason: [...new Set(proofs.map(({ kind }) => kind))].join(", "),
+    }),
+  },
+  "signer-trusted": {
+    isDurable: always,
+    fields: ({ tag, identity, operator }) => ({
+      tag,
+      signer: typeof identity === "string" ? identity : identity.subject,
+      ...byOperator(operator),
+    }),
+  },
   "succeeded-again": { fields: ["after"], ends: () => ["failed"] },
   recovered: { isDurable: always, fields: ["tag", "action"] },
   waiting: {
     fields: ({ tag, why, reason, until }) => ({ tag, why, reason, until: until?.toISOString() }),
     once: ["tag", "why", "reason"],
+  },
+  "listing-stale": {
+    fields: ({ since, maxMs }) => ({
+      reason: `the listing of the registry has not changed since ${since.toISOString()}, --max-staleness is ${formatDuration(maxMs)}; new versions may be held back`,
+    }),
+    once: ["reason"],
   },
   held: { fields: ["tag", "running", "reason"], once: ["tag", "running"] },
   "known-bad": { fields: ["tag", "reason"], once: ["tag", "reason"] },

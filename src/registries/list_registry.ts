@@ -75,11 +75,8 @@ export function listRegistry(parts: ListRegistryParts): Registry {
   };
 }
 
-function question(
-  { exclude, explain, signal }: ResolveOptions,
-  io: RegistryContext,
-): SourceOptions {
-  return { now: io.clock.now(), exclude, explain, signal: joinSignals(signal, io.signal) };
+function question(options: ResolveOptions, io: RegistryContext): SourceOptions {
+  return { ...options, now: io.clock.now(), signal: joinSignals(options.signal, io.signal) };
 }
 
 /** Joins two optional signals into one that aborts with the first of them. */

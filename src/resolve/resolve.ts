@@ -83,6 +83,7 @@ export interface Policy {
 export interface ResolveOptions {
   exclude?: Iterable<string>;
   explain?: boolean;
+  onTag?: (tag: string) => void;
   signal?: AbortSignal;
   /** Milliseconds since the Unix epoch. */
   now: number;
@@ -112,6 +113,7 @@ export async function resolve(
   const listed: ListedTag[] = [];
   for await (const one of source.tags(options.signal)) {
     judgeListed(newest, tally, one);
+    options.onTag?.(one.tag);
     if (options.explain) listed.push(one);
   }
   options.signal?.throwIfAborted();

@@ -99,7 +99,7 @@ export class Readings {
   #addStatus(points: Points, status: InstanceStatus): void {
     const now = this.#subject.clock.now();
     const app = this.#app;
-    const { live, nextPollAt, pinned, paused, bad, skipped, waiting } = status;
+    const { live, nextPollAt, pinned, paused, bad, skipped, waiting, listing } = status;
     if (live !== undefined) {
       const command = this.#subject.mode;
       points.add("dewy.app.info", 1, { ...app, command, version: live.tag });
@@ -109,6 +109,9 @@ export class Readings {
     }
     if (nextPollAt !== undefined) {
       points.add("dewy.poll.next.delay", Math.round((Date.parse(nextPollAt) - now) / 1_000), app);
+    }
+    if (listing !== undefined) {
+      points.add("dewy.listing.age", seconds(now - Date.parse(listing.changedAt)), app);
     }
     points.add("dewy.versions.bad", bad.length, app);
     points.add("dewy.versions.skipped", skipped.length, app);

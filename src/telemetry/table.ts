@@ -138,10 +138,18 @@ export const METRICS = {
       "s",
       "Seconds until the next poll; negative while it is overdue or running",
     ),
+    "dewy.listing.age": gauge(
+      "s",
+      "Seconds since the registry's listing last changed; no series before the first poll",
+    ),
     "dewy.versions.bad": gauge("{version}", "Versions that are marked bad"),
     "dewy.versions.skipped": gauge(
       "{version}",
       "Versions that an operator or a rollback has skipped",
+    ),
+    "dewy.deployments.unverified.total": counter(
+      "{deploy}",
+      "Attempts to deploy a version that --verify did not let pass",
     ),
     "dewy.pinned": gauge("", "1 while an operator's pin holds, else 0"),
     "dewy.paused": gauge("", "1 while an operator has paused deploys, else 0"),

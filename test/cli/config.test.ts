@@ -57,6 +57,7 @@ describe("readConfig of assets", () => {
       verify: [],
       trustedRoot: undefined,
       confirmMajor: false,
+      maxStalenessMs: undefined,
       webhooks: undefined,
     });
   });

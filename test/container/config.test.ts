@@ -108,6 +108,7 @@ describe("readConfig of container", () => {
       verify: [],
       trustedRoot: undefined,
       confirmMajor: false,
+      maxStalenessMs: undefined,
       webhooks: undefined,
       beforeDeployHook: undefined,
       afterDeployHook: undefined,

@@ -94,6 +94,7 @@ const config: AssetsConfig = {
   verify: [],
   trustedRoot: undefined,
   confirmMajor: false,
+  maxStalenessMs: undefined,
   webhooks: undefined,
 };
 const { registry, locator } = await loadRegistry(REGISTRY, {

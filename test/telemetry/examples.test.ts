@@ -60,6 +60,7 @@ test("every metric is on the dashboard, but for what other panels say", () => {
     "dewy.container.restarts",
     "dewy.container.started.timestamp",
     "dewy.healthchecks.total",
+    "dewy.listing.age",
     "dewy.poll.next.delay",
     "dewy.proxy.connection.duration",
     "dewy.versions.skipped",

@@ -11,6 +11,7 @@ export const STATUS: InstanceStatus = {
   directory: "/opt/blog",
   phase: { name: "idle" },
   waiting: [],
+  listing: { changedAt: "2026-07-16T10:00:00Z" },
   bad: [],
   skipped: [],
 };

@@ -98,7 +98,17 @@ function troubles(status: InstanceStatus, now: number): readonly Part[] {
         const text = `${waiting} for ${notifier}${error === undefined ? "" : `, ${error}`}`;
         return notice(`notifier-${notifier}`, "warn")`<b>Notifications wait</b>: ${text}`;
       }),
+    isStale(status, now) &&
+      notice(
+        "listing",
+        "warn",
+      )`<b>The registry may be frozen</b>: its listing last changed ${timeAgo(status.listing?.changedAt ?? "", now)}`,
   ];
+}
+
+function isStale({ listing }: InstanceStatus, now: number): boolean {
+  const { changedAt = "", maxMs = Number.POSITIVE_INFINITY } = listing ?? {};
+  return now - Date.parse(changedAt) > maxMs;
 }
 
 function decisions(status: InstanceStatus, now: number): readonly Part[] {
@@ -128,11 +138,12 @@ export function saidBy({ user, message, at }: Said, now: number): Html {
 }
 
 function factsOf(status: InstanceStatus, now: number): Html {
-  const { process: running, directory, registry, lastPoll, nextPollAt } = status;
+  const { process: running, directory, registry, lastPoll, nextPollAt, listing } = status;
   const next = nextPollAt !== undefined && html`, next ${timeAhead(nextPollAt, now)}`;
   const facts: Readonly<Record<string, Html | undefined>> = {
     Registry: registry === undefined ? undefined : html`<code>${registry}</code>`,
     Polled: lastPoll && html`${timeAgo(lastPoll.at, now)}${next}`,
+    "Listing changed": listing && html`${timeAgo(listing.changedAt, now)}`,
     Directory: html`<code>${directory}</code>`,
     dewy: running && html`${running.dewy}, pid ${running.pid}, up ${timeFor(running.since, now)}`,
   };

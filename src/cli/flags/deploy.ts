@@ -1,7 +1,7 @@
 import { readCommon, readRegistry } from "./common.ts";
 import { readObserving } from "./observe.ts";
 import type { ParsedArgv } from "./parse.ts";
-import { duration, text } from "./values.ts";
+import { duration, longDuration, text } from "./values.ts";
 import { readWebhooks } from "./webhooks.ts";
 
 /** The flags of all commands that deploy; the flag table describes them. */
@@ -25,6 +25,7 @@ export function readDeploying(argv: ParsedArgv) {
     verify: argv.texts("verify"),
     trustedRoot: text(argv, "trusted-root"),
     confirmMajor: argv.flag("confirm-major"),
+    maxStalenessMs: longDuration(argv, "max-staleness"),
     webhooks: readWebhooks(argv),
   };
 }

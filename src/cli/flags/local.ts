@@ -1,10 +1,9 @@
-import { parseDuration } from "../../core/duration.ts";
 import { ConfigError } from "../../core/error.ts";
 import { printable, shorten } from "../../core/text.ts";
 import { readLog } from "./common.ts";
 import type { ParsedArgv } from "./parse.ts";
 import type { STEERING } from "./table.ts";
-import { count, rejectProgram, text, unexpected } from "./values.ts";
+import { count, longDuration, rejectProgram, text, unexpected } from "./values.ts";
 
 export type StatusConfig = ReturnType<typeof readStatus>;
 export type ReleasesConfig = ReturnType<typeof readReleases>;
@@ -37,23 +36,12 @@ export function readHistory(argv: ParsedArgv) {
   return {
     command: "history" as const,
     ...readLocal(argv),
-    sinceMs: since(argv),
+    sinceMs: longDuration(argv, "since"),
     events: argv.texts("event").filter((one) => one !== ""),
     tag: text(argv, "tag"),
     limit: count(argv, "limit", 0),
     follow: argv.flag("follow"),
   };
-}
-
-function since(argv: ParsedArgv): number | undefined {
-  const value = text(argv, "since");
-  if (value === undefined) return undefined;
-  const days = /^(\d{1,4})d$/.exec(value)?.[1];
-  const ms = days === undefined ? parseDuration(value) : Number(days) * 86_400_000;
-  if (ms !== undefined && ms > 0) return ms;
-  throw new ConfigError(
-    `Invalid value for --since "${value}": expected a duration such as 30m, 24h or 7d`,
-  );
 }
 
 const MAX_TAG = 200;

@@ -371,7 +371,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       value: "<kind>",
       commands: [...DEPLOYING, ...ASKING],
       description:
-        "What must be verified before a version goes live: checksums, minisign=KEY, ssh=ALLOWED_SIGNERS, openpgp=KEYFILE, sigstore=IDENTITY,ISSUER, sigstore-key=FILE, github=OWNER/REPO[@WORKFLOW]; auto (default): what the release offers, by the signer seen first; none; repeatable, all must hold",
+        "What must be verified before a version goes live: checksums, minisign=KEY, ssh=ALLOWED_SIGNERS, openpgp=KEYFILE, sigstore=IDENTITY,ISSUER, sigstore-key=FILE, github=OWNER/REPO; auto (default): what the release offers, by the signer seen first; none; repeatable, all must hold",
     },
     {
       name: "trusted-root",
@@ -426,7 +426,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "no-downgrade",
       commands: DEPLOYING,
       description:
-        "Never deploy an older version automatically, not even if the running one was deleted",
+        "Never deploy a version automatically that is lower than the highest one deployed here, not even if that was deleted; the rules of --verify imply it",
     },
   ],
   Webhooks: [

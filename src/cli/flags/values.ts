@@ -6,7 +6,7 @@
 import { parseBytes } from "../../core/bytes.ts";
 import { parseDuration } from "../../core/duration.ts";
 import { ConfigError } from "../../core/error.ts";
-import { nearest } from "../../core/nearest.ts";
+import { nearest } from "../../core/text.ts";
 import { redactUrl } from "../../core/url.ts";
 import type { ParsedArgv } from "./parse.ts";
 import { flagsOf } from "./table.ts";
@@ -52,6 +52,16 @@ export function duration(argv: ParsedArgv, name: string, min: number): number {
   if (ms !== undefined && ms >= min) return ms;
   const limit = min === 0 ? "" : min < 1000 ? ", more than 0" : `, at least ${min / 1000}s`;
   throw invalid(name, value, `a duration such as 10 (seconds), 30s or 5m${limit}`);
+}
+
+/** Returns milliseconds; also of days, such as `7d`. `undefined` without a value. */
+export function longDuration(argv: ParsedArgv, name: string): number | undefined {
+  const value = text(argv, name);
+  if (value === undefined) return undefined;
+  const days = /^(\d{1,4})d$/.exec(value)?.[1];
+  const ms = days === undefined ? parseDuration(value) : Number(days) * 86_400_000;
+  if (ms !== undefined && ms > 0) return ms;
+  throw invalid(name, value, "a duration such as 30m, 24h or 7d");
 }
 
 export function count(argv: ParsedArgv, name: string, min: number): number {

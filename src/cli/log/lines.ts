@@ -145,8 +145,11 @@ const LINES: Lines = {
       tag,
       signer: typeof identity === "string" ? identity : identity.subject,
     }),
-  "listing-stale": ({ since }) =>
-    line("warn", "The registry's listing has not changed for long", { since: since.toISOString() }),
+  "listing-stale": ({ since, maxMs }) =>
+    line("warn", "Listing of the registry unchanged for too long; new versions may be held back", {
+      since: since.toISOString(),
+      max_staleness: duration(maxMs),
+    }),
   extracted: ({ tag, directory, entries, bytes, durationMs }) =>
     line("info", "Archive extracted", {
       tag,

@@ -1,5 +1,5 @@
 import type { AppStatus, InstanceStatus, NotifierStatus } from "../../control/protocol.ts";
-import { ago, ahead, localTime, span } from "../../core/duration.ts";
+import { ago, ahead, formatDuration, localTime, span } from "../../core/duration.ts";
 import { printable, shorten } from "../../core/text.ts";
 import { withoutTag } from "../../journal/entry_text.ts";
 import { headedTable, textTable } from "../commands/text_table.ts";
@@ -71,7 +71,9 @@ function detailRows(status: InstanceStatus, now: number): (readonly [string, str
       return `${tag}: ${withoutTag(reason, tag)} (${ago(at, now)})`;
     }),
     ["", hiddenBad(status)],
+    ["highest", highestText(status)],
     ["registry", status.registry ?? ""],
+    ...rowsOf("listing", asList(status.listing), (one) => listingText(one, now)),
     ...rowsOf("notifiers", status.notifiers ?? [], (one) => notifierText(one, now)),
     ["status page", status.admin ?? ""],
     ["dewy", processText(status, now)],
@@ -88,6 +90,20 @@ function notifierText(one: NotifierStatus, now: number): string {
     ...(lost > 0 ? [`${lost} given up since dewy started`] : []),
   ];
   return `${notifier}: ${notes.join("; ")}`;
+}
+
+/** The highest version, if another one is live: with `--no-downgrade`, nothing below it comes by itself. */
+function highestText({ highest = "", live }: InstanceStatus): string {
+  return highest === live?.tag ? "" : highest;
+}
+
+function listingText(
+  { changedAt, maxMs }: NonNullable<InstanceStatus["listing"]>,
+  now: number,
+): string {
+  const isStale = maxMs !== undefined && now - Date.parse(changedAt) > maxMs;
+  const warning = isStale ? `; stale, --max-staleness is ${formatDuration(maxMs)}` : "";
+  return `last changed ${ago(changedAt, now)}${warning}`;
 }
 
 function hiddenBad({ bad }: InstanceStatus): string {

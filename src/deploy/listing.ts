@@ -1,0 +1,68 @@
+// What the registry lists, and since when: a registry that lists the same for very long may be frozen.
+import type { Registry, Resolution } from "../core/types.ts";
+import type { DeployState } from "./state.ts";
+
+/** The answer of a registry to one poll. */
+export interface Listing {
+  /** Empty if the registry does not list its tags. */
+  tags: ReadonlySet<string>;
+  newest: Resolution;
+}
+
+/** Notes what a registry lists when it is first asked for the newest version. */
+export function watchListing(watched: Registry): { registry: Registry; listing?: Listing } {
+  const watch: { registry: Registry; listing?: Listing } = {
+    registry: {
+      ...watched,
+      async resolve(options = {}) {
+        if (watch.listing !== undefined || options.tag !== undefined) {
+          return watched.resolve(options);
+        }
+        const tags = new Set<string>();
+        const newest = await watched.resolve({ ...options, onTag: (tag) => tags.add(tag) });
+        watch.listing = { tags, newest };
+        return newest;
+      },
+    },
+  };
+  return watch;
+}
+
+/** Independent of the order in which the registry lists. */
+export function hashOf({ tags, newest }: Listing): string {
+  return fnv1a([...[...tags].sort(), "", ...identityOf(newest)].join("\n"));
+}
+
+/** A change is noticed, and nobody gains from a collision: http://www.isthe.com/chongo/tech/comp/fnv/ */
+function fnv1a(text: string): string {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at++) {
+    hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  }
+  return (hash >>> 0).toString(16).padStart(8, "0");
+}
+
+function identityOf(newest: Resolution): readonly string[] {
+  if (newest.kind !== "ready") return [newest.tag ?? ""];
+  const { release, artifact } = newest;
+  return [release.tag, artifact.name, artifact.digest ?? artifact.revision ?? ""];
+}
+
+/** Returns the same object if the listing has not changed. */
+export function withListing(state: DeployState, hash: string, now: number): DeployState {
+  const { listing } = state;
+  // A later time was written before the clock was put back.
+  if (listing?.hash === hash && Date.parse(listing.changedAt) <= now) return state;
+  return { ...state, listing: { hash, changedAt: new Date(now).toISOString() } };
+}
+
+/** Since when the listing has not changed, if that is longer than `maxMs`. */
+export function staleSince(
+  { listing }: Pick<DeployState, "listing">,
+  maxMs: number | undefined,
+  now: number,
+): Date | undefined {
+  if (listing === undefined || maxMs === undefined) return undefined;
+  const since = new Date(listing.changedAt);
+  return now - since.getTime() > maxMs ? since : undefined;
+}
