@@ -78,6 +78,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "verify",
     "verify/sigstore",
     "registries",
+    "registries/github",
     "notifiers",
     "deploy",
     "host",

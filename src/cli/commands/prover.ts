@@ -7,6 +7,8 @@ import { parsePolicy } from "../../verify/policy.ts";
 import type { Subject } from "../../verify/types.ts";
 
 interface Config {
+  /** Absent for files. */
+  registry?: string;
   verify: readonly string[];
   trustedRoot: string | undefined;
 }
@@ -22,12 +24,12 @@ export interface Prover {
 
 /** Opens a policy for questions: it remembers no signer, and blocks nothing. */
 export async function openProver(
-  { verify, trustedRoot }: Config,
+  { registry, verify, trustedRoot }: Config,
   context: CommandContext,
 ): Promise<Prover> {
   const policy = parsePolicy(verify);
   const { stop } = context.signals;
-  const { drivers, context: host } = await loadVerifiers({ trustedRoot }, context);
+  const { drivers, context: host } = await loadVerifiers(registry, { trustedRoot }, context);
   if (policy.mode === "rules") {
     const gate = openGate(policy, drivers, host);
     return { prove: (subject) => gate.verify(subject, stop) };
