@@ -17,6 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   http: ["core"],
   auth: ["core", "http"],
   "verify/checksums": ["core"],
+  "verify/index_file": ["core", "version"],
   "verify/minisign": ["core"],
   "verify/ssh": ["core"],
   "verify/sigstore_bundle": ["core"],

@@ -6,7 +6,8 @@ export type VerifyKind =
   | "openpgp"
   | "sigstore"
   | "sigstore-key"
-  | "github";
+  | "github"
+  | "index";
 
 export const VERIFY_KINDS = [
   "checksums",
@@ -16,6 +17,7 @@ export const VERIFY_KINDS = [
   "sigstore",
   "sigstore-key",
   "github",
+  "index",
 ] as const satisfies readonly VerifyKind[];
 
 /** The signer of a keyless signature or an attestation, as its certificate says. */
