@@ -9,6 +9,7 @@ export type Bytes = Uint8Array<ArrayBuffer>;
 /** As `node:crypto` names them. */
 export type HashName = "sha256" | "sha384" | "sha512" | "blake2b512";
 
+/** Begins a hash, as `createHash` of `node:crypto` does. */
 export type CreateHash = (name: HashName) => {
   update(data: Uint8Array): unknown;
   digest(): Uint8Array;
