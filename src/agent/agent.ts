@@ -100,8 +100,10 @@ function runDry(
   return dryRun(context, policy, { asFlagsSay, signal: signals.stop });
 }
 
-async function policyOf({ config, locator }: Agent): Promise<VersionPolicy> {
-  const { acceptChanged, minAgeMs, noDowngrade, confirmMajor, maxStalenessMs } = config;
+async function policyOf({ config, locator, verify }: Agent): Promise<VersionPolicy> {
+  const { acceptChanged, minAgeMs, confirmMajor, maxStalenessMs } = config;
+  // A signature of an older version is as valid as ever.
+  const noDowngrade = config.noDowngrade || verify.mode === "rules";
   const opensAt = (await compileWindows(config.windows))?.opensAt;
   const gates = { acceptChanged, minAgeMs, noDowngrade, confirmMajor, opensAt };
   return { ...locator, ...gates, maxStalenessMs };
