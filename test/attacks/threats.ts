@@ -1,8 +1,8 @@
 // What an attacker can do who can publish to the registry, but has neither the key nor the workflow.
 import { createHash } from "node:crypto";
-import type { FakeSigstore } from "../fakes/sigstore.ts";
-import { SIGNER, WORKFLOW } from "../fakes/sigstore.ts";
 import { ARTIFACT, makeArtifact } from "../e2e/archive.ts";
+import type { FakeSigstore } from "../fakes/sigstore.ts";
+import { type SIGNER, WORKFLOW } from "../fakes/sigstore.ts";
 import type { Content, Courier, Files } from "./couriers.ts";
 import type { Machine } from "./machine.ts";
 

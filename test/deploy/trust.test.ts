@@ -65,7 +65,7 @@ describe("auto", () => {
     expect(trusted(made)).toBeUndefined();
   });
 
-  test("the signer of an accepted version replaces the one before, once", async () => {
+  test("the signer of an accepted version replaces the previous one, once", async () => {
     const made = world([], { "v1.0.0": ["A"], "v2.0.0": ["B"], "v3.0.0": ["C"] });
     const accept = (tag: string) => made.context.store.update((s) => acceptTag(s, tag, ALICE, 0));
     await made.deploy("v1.0.0");
