@@ -78,6 +78,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "verify",
     "verify/sigstore",
     "registries",
+    "registries/oci",
     "notifiers",
     "deploy",
     "host",
@@ -126,6 +127,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "container/replicas": [
     "core",
+    "verify",
     "deploy",
     "deployers",
     "registries/oci",
@@ -144,6 +146,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   container: [
     "core",
+    "verify",
     "control",
     "deploy",
     "registries/oci",

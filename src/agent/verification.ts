@@ -22,7 +22,7 @@ export async function openVerification(
   config: Config,
   root: string,
   context: CommandContext,
-  more: Pick<VerifyContext, "image" | "github"> = {},
+  more: Pick<VerifyContext, "github"> = {},
 ): Promise<Verification> {
   const policy = parsePolicy(config.verify);
   // These modules are large, and nothing needs them then.
@@ -35,7 +35,7 @@ export async function openVerification(
 
 /** Loads everything that this machine can verify. */
 export async function loadVerifiers(
-  more: Pick<VerifyContext, "trustedRoot" | "cacheDirectory" | "image" | "github">,
+  more: Pick<VerifyContext, "trustedRoot" | "cacheDirectory" | "github">,
   context: CommandContext,
 ): Promise<{ drivers: readonly VerifierDriver[]; context: VerifyContext }> {
   const [{ HOST_VERIFIERS }, { withRefreshedRoot }] = await Promise.all([
