@@ -34,6 +34,7 @@ export type {
   WaitReason,
 } from "./src/core/event.ts";
 export type { Operator } from "./src/core/operator.ts";
+export type { Proof, SignerIdentity, VerifyKind } from "./src/core/proof.ts";
 export type * from "./src/core/types.ts";
 export type { ArtifactOptions } from "./src/platform/artifact_choice.ts";
 export { selectArtifact } from "./src/platform/artifact_choice.ts";

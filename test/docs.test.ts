@@ -5,7 +5,12 @@ import { ROOT, run } from "./runtime/runtimes.ts";
 import { codeBlocks, documents } from "./support/documents.ts";
 
 const DENO = join(ROOT, "node_modules", ".bin", "deno");
-const ENTRIES = ["mod.ts", "src/registries/spi.ts", "src/host/mod.ts"];
+const ENTRIES = [
+  "mod.ts",
+  "src/registries/spi.ts",
+  "src/host/mod.ts",
+  "src/registries/verified/mod.ts",
+];
 /** Uses the installed packages, so that no test queries a package registry. */
 const INSTALLED = ["--no-lock", "--node-modules-dir=manual"];
 /**

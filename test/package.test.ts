@@ -78,6 +78,8 @@ describe("the packed npm package", { timeout: 300_000 }, () => {
       `import { latestTag } from "dewy";
        import { readRegistryQuery } from "dewy/driver";
        import { hostPlatform, hostRegistries } from "dewy/host";
+       import { openArtifact } from "dewy/verify";
+       if (typeof openArtifact !== "function") throw new Error("dewy/verify is incomplete");
        if (typeof readRegistryQuery !== "function") throw new Error("dewy/driver is incomplete");
        console.log(latestTag(["v1.0.0", "v1.1.0"]), hostPlatform().os, Object.keys(hostRegistries));`,
     );
@@ -97,6 +99,8 @@ describe("the packed npm package", { timeout: 300_000 }, () => {
         `import { type Resolution, type Version, latest, parseVersion } from "dewy";
        import type { RegistryDriver } from "dewy/driver";
        import { latest as latestHere } from "dewy/host";
+       import type { Proof } from "dewy/verify";
+       export const proof: Proof | undefined = undefined;
        export const driver: RegistryDriver | undefined = undefined;
        export const version: Version | undefined = parseVersion("v1.0.0");
        export const answer = async (): Promise<Resolution> =>

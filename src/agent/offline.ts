@@ -1,4 +1,4 @@
-import type { SteerCommand } from "../control/protocol.ts";
+import { commandText, type SteerCommand } from "../control/protocol.ts";
 import { systemClock } from "../core/clock.ts";
 import { HostError } from "../core/error.ts";
 import { type EventSink, fanOut } from "../core/event.ts";
@@ -27,7 +27,6 @@ import { lockPath, statePath } from "../host/files/own_paths.ts";
 import { stateFile } from "../host/files/state_file.ts";
 import { acquireLock } from "../host/process/lock.ts";
 import { Journal } from "../journal/journal.ts";
-import { commandText } from "./command_text.ts";
 import { decide, isDecision } from "./decide.ts";
 import type { Answer } from "./steering.ts";
 

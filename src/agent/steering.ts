@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import type { SteerCommand } from "../control/protocol.ts";
+import { commandText, type SteerCommand } from "../control/protocol.ts";
 import { exclusive } from "../core/concurrency.ts";
 import { ConfigError, DeployError, DewyError, NotFoundError } from "../core/error.ts";
 import type { DewyEvent, EventSink } from "../core/event.ts";
@@ -28,7 +28,6 @@ import {
   type RollbackOrder,
 } from "../deploy/state.ts";
 import { formatPolicy, type VerifyPolicy } from "../verify/policy.ts";
-import { commandText } from "./command_text.ts";
 import { type DecisionCommand, decide, isDecision } from "./decide.ts";
 import { type Polls, pollText } from "./polls.ts";
 import type { Supervision } from "./types.ts";

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { FetchConfig } from "../cli/flags/assets.ts";
 import { isAccepted } from "../deploy/trust.ts";
@@ -5,7 +6,7 @@ import { statePath } from "../host/files/own_paths.ts";
 import { readState } from "../host/files/state_file.ts";
 import { type Gate, type GateMemory, openGate } from "../verify/gate.ts";
 import { parsePolicy, type VerifyPolicy } from "../verify/policy.ts";
-import type { VerifyContext } from "../verify/types.ts";
+import type { VerifierDriver, VerifyContext } from "../verify/types.ts";
 import type { CommandContext } from "./context.ts";
 
 type Config = Pick<FetchConfig, "verify" | "trustedRoot">;
@@ -26,18 +27,29 @@ export async function openVerification(
   const policy = parsePolicy(config.verify);
   // These modules are large, and nothing needs them then.
   if (policy.mode === "none") return { policy, gate: openGate(policy, [], hostContext(context)) };
+  const cacheDirectory = join(root, ".dewy", "sigstore");
+  const { trustedRoot } = config;
+  const host = await loadVerifiers({ trustedRoot, cacheDirectory, ...more }, context);
+  return { policy, gate: openGate(policy, host.drivers, host.context, memoryOf(root)) };
+}
+
+/** Loads everything that this machine can verify. */
+export async function loadVerifiers(
+  more: Pick<VerifyContext, "trustedRoot" | "cacheDirectory" | "image" | "github">,
+  context: CommandContext,
+): Promise<{ drivers: readonly VerifierDriver[]; context: VerifyContext }> {
   const [{ HOST_VERIFIERS }, { withRefreshedRoot }] = await Promise.all([
     import("../verify/host_table.ts"),
     import("../verify/sigstore/roots.ts"),
   ]);
-  const { trustedRoot } = config;
-  const cacheDirectory = join(root, ".dewy", "sigstore");
-  const host = withRefreshedRoot({ ...hostContext(context), trustedRoot, cacheDirectory, ...more });
-  return { policy, gate: openGate(policy, HOST_VERIFIERS, host, memoryOf(root)) };
+  return {
+    drivers: HOST_VERIFIERS,
+    context: withRefreshedRoot({ ...hostContext(context), ...more }),
+  };
 }
 
 function hostContext({ clock, fetch, emit, io }: CommandContext): VerifyContext {
-  return { clock, fetch, emit, readTextFile: io.readTextFile };
+  return { clock, fetch, emit, createHash, readTextFile: io.readTextFile };
 }
 
 function memoryOf(root: string): GateMemory {

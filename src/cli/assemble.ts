@@ -12,7 +12,7 @@ import type { Notifications } from "../notifiers/open.ts";
 import type { CollectedUrls } from "../notifiers/urls.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import { splitRegistryUrl } from "../registries/load.ts";
-import { type Config, isDeploying } from "./config.ts";
+import { type Config, isAsking, isDeploying } from "./config.ts";
 import { formatJson, formatStory, formatText } from "./log/format.ts";
 import { createLogger } from "./log/log.ts";
 import { createProgressLine, type ProgressLine } from "./log/progress_line.ts";
@@ -163,7 +163,7 @@ function checkRegistry(
   const { command, registry } = config;
   const flag = command === "registry" ? "--upstream" : "--registry";
   const { scheme } = splitRegistryUrl(registry, registries, flag);
-  if (command === "check" || command === "explain" || !Object.hasOwn(registries, scheme)) return;
+  if (isAsking(command) || !Object.hasOwn(registries, scheme)) return;
   const shown = `${flag} "${redactUrl(registry)}"`;
   const { commands: fitting = [], artifact } = registries[scheme] ?? {};
   if (command !== "registry") {

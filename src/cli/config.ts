@@ -12,6 +12,7 @@ import type {
 import type { ParsedArgv } from "./flags/parse.ts";
 import type { RegistryConfig } from "./flags/registry.ts";
 import type { CommandName } from "./flags/table.ts";
+import type { VerifyConfig } from "./flags/verify.ts";
 
 /** The commands that act on instances of this machine: they open no registry and no notifier. */
 export type LocalConfig = StatusConfig | HistoryConfig | ReleasesConfig | SteerConfig;
@@ -19,6 +20,7 @@ export type Config =
   | DeployingConfig
   | ContainerListConfig
   | AskConfig
+  | VerifyConfig
   | RegistryConfig
   | LocalConfig;
 type DeployingConfig = AssetsConfig | ServerConfig | ContainerConfig;
@@ -32,6 +34,10 @@ export function isDeploying(config: Config): config is DeployingConfig {
 /** Checks a command line and fills in the defaults of the flag table. Throws a ConfigError that names the flag. */
 type ReadConfig = (argv: ParsedArgv) => Config;
 
+export function isAsking(command: Config["command"]): command is "check" | "explain" | "verify" {
+  return command === "check" || command === "explain" || command === "verify";
+}
+
 /** The modules of other commands stay unloaded. */
 export function loadReader(command: CommandName): Promise<ReadConfig> {
   return READERS[command]();
@@ -44,6 +50,7 @@ const READERS: Readonly<Record<CommandName, () => Promise<ReadConfig>>> = {
   "container list": async () => (await import("../container/config.ts")).readContainerList,
   check: () => readerOfQuestion("check"),
   explain: () => readerOfQuestion("explain"),
+  verify: async () => (await import("./flags/verify.ts")).readVerify,
   registry: async () => (await import("./flags/registry.ts")).readGateway,
   status: async () => (await import("./flags/local.ts")).readStatus,
   history: async () => (await import("./flags/local.ts")).readHistory,

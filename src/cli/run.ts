@@ -68,6 +68,7 @@ const COMMANDS: Loaders = {
     (await import("../container/admin/list_command.ts")).runContainerList,
   check: async () => (await import("./commands/check.ts")).runCheck,
   explain: async () => (await import("./commands/explain.ts")).runExplain,
+  verify: async () => (await import("./commands/verify.ts")).runVerify,
   registry: async () => (await import("./commands/registry.ts")).runRegistry,
   status: async () => (await import("./steer/status.ts")).runStatus,
   history: async () => (await import("./steer/history.ts")).runHistory,

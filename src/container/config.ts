@@ -14,7 +14,7 @@ import {
   unexpected,
 } from "../cli/flags/values.ts";
 import { ConfigError } from "../core/error.ts";
-import { nearest } from "../core/nearest.ts";
+import { nearest } from "../core/text.ts";
 import { checkContainerArgs } from "./options/args.ts";
 import { appNameOf, checkAppName } from "./options/names.ts";
 import { listenSpecs, type PortMapping, parsePortMappings } from "./options/ports.ts";

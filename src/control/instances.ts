@@ -3,7 +3,7 @@ import { basename, join, resolve } from "node:path";
 import { systemClock } from "../core/clock.ts";
 import type { Environment } from "../core/environment.ts";
 import { ConfigError, NotFoundError } from "../core/error.ts";
-import { nearest } from "../core/nearest.ts";
+import { nearest } from "../core/text.ts";
 import { hostError, systemCode } from "../host/files/atomic_file.ts";
 import { lockPath } from "../host/files/own_paths.ts";
 import { findLockHolder } from "../host/process/lock.ts";

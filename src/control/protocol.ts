@@ -201,3 +201,9 @@ export function protocolMessage(
     ? `${versions}: the running dewy is too old for it; restart it with the new version`
     : `${versions}: the command is too old for it; update the command`;
 }
+
+/** `pin v1.2.0` */
+export function commandText(command: SteerCommand): string {
+  const tag = "tag" in command ? command.tag : undefined;
+  return tag === undefined ? command.command : `${command.command} ${tag}`;
+}

@@ -13,7 +13,7 @@ export type VerifyKind = (typeof VERIFY_KINDS)[number];
 
 /** The signer of a keyless signature or an attestation, as its certificate says. */
 export interface SignerIdentity {
-  /** The issuer of the token: `https://token.actions.githubusercontent.com`. */
+  /** The issuer of the token: `https://token.actions.githubusercontent.com`. Empty for GitHub's attestation of a release. */
   issuer: string;
   /** The subject of the certificate, with its ref: `https://github.com/o/r/.github/workflows/release.yml@refs/tags/v1`. */
   subject: string;

@@ -1,4 +1,5 @@
 import type { Clock } from "./clock.ts";
+import { AbortedError, type DewyError, RemoteError } from "./error.ts";
 
 /** Something took too long. Callers translate it into a RemoteError of code `timeout`. */
 export class TimeoutError extends Error {
@@ -66,4 +67,23 @@ export function abortWith(controller: AbortController, signal: AbortSignal): () 
   if (signal.aborted) abort();
   signal.addEventListener("abort", abort, { once: true });
   return () => signal.removeEventListener("abort", abort);
+}
+
+/**
+ * The error for work that the caller's `AbortSignal` cancelled. `AbortSignal.timeout` gives a {@link RemoteError} of code
+ * `timeout`, any other signal an {@link AbortedError}.
+ *
+ * @see https://dom.spec.whatwg.org/#dom-abortsignal-timeout
+ */
+export function stoppedError(action: string, reason: unknown): DewyError {
+  return isTimeout(reason)
+    ? new RemoteError(`Cannot finish ${action}: the caller's timeout expired`, {
+        code: "timeout",
+        cause: reason,
+      })
+    : new AbortedError(`Stopped during ${action}`, { cause: reason });
+}
+
+function isTimeout(reason: unknown): boolean {
+  return reason instanceof Error && reason.name === "TimeoutError";
 }

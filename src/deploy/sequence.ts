@@ -12,6 +12,7 @@ import type { BakeOutcome, Candidate, DeployContext, HookVariables, Staged } fro
 import { operatorOf, withOrderDone, withoutOrder } from "./order_state.ts";
 import { newReport, reportDeploy, sendReport, withReport } from "./reports.ts";
 import {
+  type AcceptedTag,
   beginSwitch,
   cancelSwitch,
   commitSwitch,
@@ -135,6 +136,7 @@ export async function bakeAndCommit(
   const leave = (): void => context.switches.leave(underway);
   let report: PendingReport | undefined;
   let trusted: readonly TrustedSigner[] = [];
+  let accepted: AcceptedTag | undefined;
   try {
     const outcome = await bake(release, context, signal);
     if (outcome === "superseded" || (await underway.leaving)) {
@@ -151,6 +153,7 @@ export async function bakeAndCommit(
         const now = context.clock.now();
         const committed = withTrust(commitSwitch(state, directory, now), directory, now);
         trusted = newlyTrusted(state, committed);
+        accepted = state.accepted?.find((one) => one.tag === tag);
         const reported = withReport(committed, report);
         return order === undefined
           ? withHighest(reported, tag, context.calver ?? "")
@@ -162,8 +165,9 @@ export async function bakeAndCommit(
     if (!signal.aborted) await cleanUp(release, error, context, signal);
     throw error;
   }
+  const operator = accepted && operatorOf(accepted);
   for (const { signer: identity } of trusted) {
-    context.emit({ type: "signer-trusted", tag, identity });
+    context.emit({ type: "signer-trusted", tag, identity, operator });
   }
   await finish(trial, report, context, signal).finally(leave);
   return "proven";
@@ -515,6 +519,11 @@ async function inPhase<T>(
 function phaseError(phase: DeployPhase | "bake", tag: string, cause: unknown): DewyError {
   const failed = phase === "bake" ? "verify" : phase;
   if (cause instanceof DewyError && cause.code === "aborted") return cause;
-  const retryable = cause instanceof DewyError ? cause.retryable : false;
-  return new DeployError(failed, `Cannot deploy ${tag}: ${messageOf(cause)}`, { cause, retryable });
+  const { retryable = false, code } = cause instanceof DewyError ? cause : {};
+  return new DeployError(failed, `Cannot deploy ${tag}: ${messageOf(cause)}`, {
+    cause,
+    retryable,
+    // It has not failed: it was not tried.
+    ...(code === "unverified" && { code }),
+  });
 }

@@ -81,11 +81,11 @@ export function stageRelease(options: StageOptions): StageRelease {
 async function prove(
   candidate: Candidate,
   downloaded: Downloaded,
-  { gate, emit, ...source }: StageOptions,
+  { gate, emit, registry, clock }: StageOptions,
   signal: AbortSignal,
 ): Promise<readonly Proof[]> {
   if (gate === undefined) return [];
-  const subject = releaseSubject(candidate, downloaded, source, signal);
+  const subject = releaseSubject(candidate, downloaded, { registry, clock, signal });
   const proofs = await gate.verify(subject, signal);
   const { tag, name: artifact } = subject;
   if (proofs.length > 0) emit({ type: "verified", tag, artifact, proofs });

@@ -7,8 +7,7 @@
 
 import type { Context } from "../core/context.ts";
 import { ConfigError, DewyError, RemoteError } from "../core/error.ts";
-import { stoppedError } from "../core/stopped.ts";
-import { abortWith, TimeoutError, withTimeout } from "../core/timeout.ts";
+import { abortWith, stoppedError, TimeoutError, withTimeout } from "../core/timeout.ts";
 import { redactUrl } from "../core/url.ts";
 import {
   type BodyGuard,

@@ -29,6 +29,8 @@ const TEXTS: Readonly<Record<string, (entry: JournalEntry) => Words>> = {
   downloaded: ({ artifact }) => [shown(artifact)],
   "image-pulled": ({ image }) => [shown(image)],
   activated: ({ directory }) => [shown(directory)],
+  verified: ({ artifact, reason }) => [`${shown(artifact)} by ${reason}`],
+  "signer-trusted": (entry) => [shown(entry.signer), askedForBy(entry)],
   "server-started": ({ pid }) => [after("pid", shown(pid))],
   adopted: ({ pid }) => [after("pid", shown(pid))],
   "containers-deployed": ({ ready, replicas }) => [

@@ -138,6 +138,22 @@ const RECORDINGS: { readonly [T in EventType]?: Recording<T> } = {
     once: ({ tag, phase, code, reason }) => [tag, phase, code, withoutNumbers(reason)],
     implies: ({ tag, reason }) => ["known-bad", tag, reason],
   },
+  verified: {
+    isDetail: true,
+    fields: ({ tag, artifact, proofs }) => ({
+      tag,
+      artifact,
+      reason: [...new Set(proofs.map(({ kind }) => kind))].join(", "),
+    }),
+  },
+  "signer-trusted": {
+    isDurable: always,
+    fields: ({ tag, identity, operator }) => ({
+      tag,
+      signer: typeof identity === "string" ? identity : identity.subject,
+      ...byOperator(operator),
+    }),
+  },
   "succeeded-again": { fields: ["after"], ends: () => ["failed"] },
   recovered: { isDurable: always, fields: ["tag", "action"] },
   waiting: {

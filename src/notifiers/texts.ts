@@ -2,6 +2,7 @@ import { formatDuration } from "../core/duration.ts";
 import { operatorText } from "../core/operator.ts";
 import { utcMinute } from "../core/text.ts";
 import type { JournalEntry } from "../journal/entry.ts";
+import { withoutTag } from "../journal/entry_text.ts";
 import type { Notification } from "./driver.ts";
 import { hookOf, hookTitle } from "./hook.ts";
 import { code, rich, type Span } from "./rich_text.ts";
@@ -128,8 +129,12 @@ const TEXTS: Readonly<Record<string, (entry: JournalEntry, all: boolean) => Part
   driver: (entry) => message`${shown(entry.scheme)}: ${reasonOf(entry)}`,
   superseded: (entry) =>
     message`${tagOf(entry)} was superseded by ${code(entry.by ?? "")} before it counted as deployed`,
+  "signer-trusted": (entry) =>
+    message`From ${tagOf(entry)} on, versions must be signed by ${code(shown(entry.signer))}${byText(entry)}`,
   failed: (entry) =>
-    error`Error occurred (count: ${shown(entry.count)}): ${reasonOf(entry)}${nextTry(entry.retryInMs)}`,
+    entry.code === "unverified"
+      ? error`${tagOf(entry)} was not deployed, because it is not verified: ${withoutTag(reasonOf(entry), entry.tag)}${nextTry(entry.retryInMs)}`
+      : error`Error occurred (count: ${shown(entry.count)}): ${reasonOf(entry)}${nextTry(entry.retryInMs)}`,
   uncaught: (entry) =>
     error`Unexpected error, this is a bug in dewy; it keeps running: ${reasonOf(entry)}`,
   "notifications-lost": (entry) =>

@@ -1,6 +1,6 @@
 import { readFile, stat } from "node:fs/promises";
 import { ConfigError } from "../core/error.ts";
-import { nearest } from "../core/nearest.ts";
+import { nearest } from "../core/text.ts";
 import { declarePrintable, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import { fileError } from "../host/files/file_error.ts";
 import type { NotifierDriver } from "./driver.ts";

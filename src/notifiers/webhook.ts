@@ -1,7 +1,7 @@
 /** The notifiers that post JSON to a webhook. Their first notification loads the rest. */
 import type { EnvironmentSpec } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
-import { nearest } from "../core/nearest.ts";
+import { nearest } from "../core/text.ts";
 import { type OptionSpec, type QueryReader, readQuery, type SplitUrl } from "../core/url.ts";
 import type { Notification, NotifierContext, NotifierDriver } from "./driver.ts";
 import type { JsonPoster, Post, Service } from "./post_json.ts";

@@ -2,7 +2,7 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import { driverEnvironment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
-import { nearest } from "../core/nearest.ts";
+import { nearest } from "../core/text.ts";
 import type { OpenOptions, Platform, Registry, ResolveOptions } from "../core/types.ts";
 import { declarePrintable, overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import { normalizePlatform, runtimePlatform } from "../platform/platform.ts";

@@ -43,6 +43,7 @@ export class EventMetrics {
     const [instruments, app, command] = [this.#instruments, this.#app, this.#command];
     instruments.count("dewy.deployments.total", command, 0);
     instruments.count("dewy.deployment.errors.total", command, 0);
+    instruments.count("dewy.deployments.unverified.total", app, 0);
     for (const cause of ["failure", "operator"]) {
       instruments.count("dewy.rollbacks.total", { ...app, cause }, 0);
     }
@@ -75,8 +76,11 @@ export class EventMetrics {
       this.#instruments.count("dewy.deployments.total", this.#command);
       this.#instruments.record("dewy.deployment.duration", durationMs / 1_000, this.#command);
     },
-    failed: ({ phase }) => {
+    failed: ({ phase, error }) => {
       if (phase === "resolve") return;
+      if (error.code === "unverified") {
+        this.#instruments.count("dewy.deployments.unverified.total", this.#app);
+      }
       this.#instruments.count("dewy.deployment.errors.total", this.#command);
     },
     "rolled-back": ({ operator }) => {

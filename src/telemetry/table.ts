@@ -147,6 +147,10 @@ export const METRICS = {
       "{version}",
       "Versions that an operator or a rollback has skipped",
     ),
+    "dewy.deployments.unverified.total": counter(
+      "{deploy}",
+      "Attempts to deploy a version that --verify did not let pass",
+    ),
     "dewy.pinned": gauge("", "1 while an operator's pin holds, else 0"),
     "dewy.paused": gauge("", "1 while an operator has paused deploys, else 0"),
   }),

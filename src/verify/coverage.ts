@@ -25,8 +25,11 @@ export interface SignaturePair {
 const MAX_BYTES = 2 ** 20;
 const MAX_FILES = 4;
 
-export function artifactOf({ name, sha256, open }: Subject, context: VerifyContext): SignedFile {
-  return { name, sha256, open, createHash: context.createHash };
+export function artifactOf(
+  { name, sha256, hashes, open }: Subject,
+  context: VerifyContext,
+): SignedFile {
+  return { name, sha256, hashes, open, createHash: context.createHash };
 }
 
 /**

@@ -94,7 +94,8 @@ function asUnverified(error: unknown, kind: string, { name, tag }: Subject): Dew
   );
 }
 
-interface Offer {
+/** What a release offers of one kind, as `auto` verifies it. */
+export interface Offer {
   kind: VerifyKind;
   proofs: readonly Proof[];
   error?: DewyError;
@@ -111,8 +112,7 @@ function openAuto(
   return {
     async verify(subject, signal) {
       const signers = await memory.signers();
-      const offers: Offer[] = [];
-      for (const driver of drivers) offers.push(await offerOf(driver, subject, context, signal));
+      const offers = await offersOf(drivers, subject, context, signal);
       const isFree = signers.length === 0 || (await memory.isAccepted(subject));
       const problem = isFree ? undefined : problemOf(subject, signers, offers);
       if (problem !== undefined) throw problem;
@@ -120,6 +120,17 @@ function openAuto(
       return offers.flatMap(({ proofs }) => proofs);
     },
   };
+}
+
+export async function offersOf(
+  drivers: readonly VerifierDriver[],
+  subject: Subject,
+  context: VerifyContext,
+  signal: AbortSignal,
+): Promise<readonly Offer[]> {
+  const offers: Offer[] = [];
+  for (const driver of drivers) offers.push(await offerOf(driver, subject, context, signal));
+  return offers;
 }
 
 async function offerOf(

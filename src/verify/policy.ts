@@ -1,6 +1,6 @@
 import { ConfigError } from "../core/error.ts";
-import { nearest } from "../core/nearest.ts";
 import { VERIFY_KINDS, type VerifyKind } from "../core/proof.ts";
+import { nearest } from "../core/text.ts";
 
 /** A rule as given: `minisign=RWQ…` */
 export interface VerifyRule {

@@ -1,5 +1,5 @@
 import { bytesToHex } from "../core/encoding.ts";
-import type { Bytes, CreateHash, HashName } from "./types.ts";
+import type { Bytes, CreateHash, HashName, Subject } from "./types.ts";
 
 /** Why a signature, a bundle or a checksum file does not prove what it should. The message is a reason, not a sentence. */
 export class EvidenceError extends Error {}
@@ -12,6 +12,8 @@ export interface SignedFile {
   bytes?: Bytes | undefined;
   /** Streams the file, where it is not in memory. */
   open?: (() => ReadableStream<Uint8Array>) | undefined;
+  /** Hashes of it that are known already. */
+  hashes?: Subject["hashes"];
   /** Defaults to hashes in JavaScript, which take twenty times as long. */
   createHash?: CreateHash | undefined;
 }
@@ -26,6 +28,8 @@ export async function hashFile(
   name: HashName,
   signal?: AbortSignal,
 ): Promise<Bytes> {
+  const known = file.hashes?.[name];
+  if (known !== undefined) return known;
   const createHash = file.createHash ?? (await portableHashes());
   const hash = createHash(name);
   for await (const chunk of unchanged(file, createHash, signal)) hash.update(chunk);

@@ -20,6 +20,8 @@ export interface Subject {
   name: string;
   /** The SHA-256 of the bytes that will run, in lower-case hex. */
   sha256: string;
+  /** Other hashes of these bytes, as far as they are known. */
+  hashes?: Readonly<Partial<Record<HashName, Bytes>>> | undefined;
   /** In bytes; absent for images. */
   size?: number | undefined;
   /** Streams the bytes that will run, as often as needed; absent for images. */
@@ -44,10 +46,24 @@ export interface VerifyContext {
   sigstoreRoots?: ((signal: AbortSignal) => Promise<readonly unknown[]>) | undefined;
   /** Where the trust root of Sigstore is cached; absent without a disk. */
   cacheDirectory?: string | undefined;
-  /** Calls GitHub's API with the credentials of `ghr://`. */
-  github?: ((path: string, signal: AbortSignal) => Promise<unknown>) | undefined;
+  /** The trusted roots of GitHub's own instance of Sigstore, as `sigstoreRoots`. */
+  githubRoots?: ((signal: AbortSignal) => Promise<readonly unknown[]>) | undefined;
+  /** The attestations on GitHub; absent on the edge. */
+  github?: GitHubEvidence | undefined;
   /** The signatures and attestations of an image; absent for files. */
   image?: ImageEvidence | undefined;
+}
+
+/** The attestations that GitHub has of files, asked for with the credentials of `ghr://`. */
+export interface GitHubEvidence {
+  /** `OWNER/REPO` of a `ghr://` registry; without it, `auto` does not ask. */
+  repository?: string | undefined;
+  /**
+   * The Sigstore bundles about a file; empty if there are none.
+   *
+   * @throws RemoteError or CredentialError if GitHub does not answer.
+   */
+  list(repository: string, sha256: string, signal: AbortSignal): Promise<readonly unknown[]>;
 }
 
 /** What an image registry has beside an image: by cosign's tags, and as OCI 1.1 referrers. */

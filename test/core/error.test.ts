@@ -21,7 +21,7 @@ describe("DewyError", () => {
       `data:text/javascript,${encodeURIComponent(bundle)}`
     )) as ErrorModule;
     const names = namesIn(minified);
-    expect(names).toHaveLength(11);
+    expect(names).toHaveLength(12);
     for (const [exported, name] of names) expect(name).toBe(exported);
   });
 });

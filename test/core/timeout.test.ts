@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { stoppedError } from "../../src/core/stopped.ts";
-import { abortWith, TimeoutError, withDeadline, withTimeout } from "../../src/core/timeout.ts";
+import {
+  abortWith,
+  stoppedError,
+  TimeoutError,
+  withDeadline,
+  withTimeout,
+} from "../../src/core/timeout.ts";
 import { fakeClock } from "../fakes/clock.ts";
 
 const never = <T>(): Promise<T> => new Promise(() => {});

@@ -6,9 +6,16 @@ import {
   sign,
   X509Certificate,
 } from "node:crypto";
-import { initializeCA, initializeTLog, initializeTSA } from "@sigstore/mock";
+import {
+  fulcioHandler,
+  initializeCA,
+  initializeTLog,
+  initializeTSA,
+  rekorHandler,
+} from "@sigstore/mock";
 import type { SignerIdentity } from "../../src/core/proof.ts";
 import { withoutNock } from "../support/without_nock.ts";
+import type { Handler } from "./handler.ts";
 
 withoutNock("@sigstore/mock");
 
@@ -36,6 +43,8 @@ export interface FakeSigstore {
   ): Promise<BundleJson>;
   /** Signs a file with a key, as `cosign sign-blob --key` does. */
   signFileWith(key: KeyObject, content: string | Uint8Array, hash?: Hash): Promise<BundleJson>;
+  /** The authority and the log as services, for clients that sign by themselves. */
+  handler: Handler;
 }
 
 type Hash = "sha256" | "sha384" | "sha512";
@@ -131,7 +140,20 @@ export async function fakeSigstore(options: FakeSigstoreOptions = {}): Promise<F
     };
   };
 
+  const [authority, log] = [fulcioHandler(ca), rekorHandler(tlog)];
   return {
+    async handler(request) {
+      const { pathname } = new URL(request.url);
+      const body = await request.text();
+      if (pathname === log.path) return asResponse(await log.fn(body), true);
+      if (pathname !== authority.path) return new Response("not found", { status: 404 });
+      // It expects the token in the body, as sigstore-js sends it.
+      const oidcIdentityToken = request.headers.get("authorization")?.replace(/^Bearer /, "");
+      const credentials = { oidcIdentityToken };
+      const answer = await authority.fn(JSON.stringify({ credentials, ...JSON.parse(body) }));
+      // Clients in Go expect 200.
+      return asResponse({ ...answer, statusCode: answer.statusCode === 201 ? 200 : 400 });
+    },
     trustedRoot: {
       mediaType: "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
       tlogs: hasLogs ? [logRoot("https://rekor.example", tlog.publicKey)] : [],
@@ -187,6 +209,15 @@ export async function fakeSigstore(options: FakeSigstoreOptions = {}): Promise<F
       };
     },
   };
+}
+
+type Answer = Awaited<ReturnType<ReturnType<typeof rekorHandler>["fn"]>>;
+
+/** Clients in Go find the entry by the ETag. */
+function asResponse({ statusCode, response, contentType }: Answer, hasEntry = false): Response {
+  const headers = new Headers({ "content-type": contentType ?? "text/plain" });
+  if (hasEntry) headers.set("etag", Object.keys(JSON.parse(String(response)))[0] ?? "");
+  return new Response(String(response), { status: statusCode, headers });
 }
 
 type CertificateLog = NonNullable<Parameters<typeof initializeCA>[1]>;

@@ -42,6 +42,7 @@ export const EVENT_TEXTS: Readonly<Record<string, readonly [tone: Tone, text: st
   refused: ["warn", "Command refused"],
   failed: ["bad", "Failed"],
   "succeeded-again": ["good", "Succeeded again"],
+  "signer-trusted": ["calm", "Signer trusted"],
   recovered: ["warn", "Recovered"],
   waiting: ["warn", "Waiting"],
   held: ["warn", "Held"],

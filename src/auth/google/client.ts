@@ -1,6 +1,6 @@
 import type { Context } from "../../core/context.ts";
 import { DewyError } from "../../core/error.ts";
-import { stoppedError } from "../../core/stopped.ts";
+import { stoppedError } from "../../core/timeout.ts";
 import { createHttpClient, type HttpClient, type HttpContext } from "../../http/client.ts";
 import { findGoogleToken } from "./chain.ts";
 import type { GoogleToken } from "./token.ts";

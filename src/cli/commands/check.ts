@@ -11,20 +11,28 @@ import { toAnswer } from "./answer.ts";
 import { choiceMark, textTable } from "./text_table.ts";
 
 /** The exit code if there is nothing to deploy. */
-const NOT_READY = 2;
+export const NOT_READY = 2;
 
 export async function runCheck(config: AskConfig, context: CommandContext): Promise<number> {
   const registry = await openConfigured(config, context);
   const { minAgeMs } = config;
   const now = context.clock.now();
   const answer = await resolveAged(registry, { signal: context.signals.stop }, { minAgeMs, now });
+  writeResolution(answer, config, context);
+  return answer.resolution.kind === "ready" ? 0 : NOT_READY;
+}
+
+export function writeResolution(
+  answer: Aged,
+  { json }: Pick<AskConfig, "json">,
+  { io, stdout, env }: CommandContext,
+): void {
   const { resolution, age } = answer;
-  context.stdout.write(
-    config.json
+  stdout.write(
+    json
       ? `${JSON.stringify({ ...toAnswer(resolution), ...(age && ageJson(age)) })}\n`
-      : resolutionText(answer, context.io.platform, terminalStyle(context.stdout, context.env)),
+      : resolutionText(answer, io.platform, terminalStyle(stdout, env)),
   );
-  return resolution.kind === "ready" ? 0 : NOT_READY;
 }
 
 /** Formats a resolution as aligned lines; on a terminal, the first one has a mark. */

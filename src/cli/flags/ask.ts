@@ -2,7 +2,7 @@ import { ConfigError } from "../../core/error.ts";
 import type { Platform } from "../../core/types.ts";
 import { readCommon, readRegistry } from "./common.ts";
 import type { ParsedArgv } from "./parse.ts";
-import { duration, rejectProgram, text } from "./values.ts";
+import { bytes, duration, rejectProgram, text } from "./values.ts";
 
 export type AskConfig = ReturnType<typeof readAsk>;
 
@@ -11,14 +11,17 @@ export function readAsk(command: "check" | "explain", argv: ParsedArgv) {
   return {
     command,
     ...readCommon(argv, readRegistry(argv)),
-    platform: platform(argv),
+    platform: readPlatform(argv),
     minAgeMs: duration(argv, "min-age", 0),
     windows: command === "explain" ? argv.texts("window").filter((times) => times !== "") : [],
+    verify: argv.texts("verify").filter((rule) => rule !== ""),
+    trustedRoot: text(argv, "trusted-root"),
+    maxArtifactSize: bytes(argv, "max-artifact-size"),
     json: argv.flag("json"),
   };
 }
 
-function platform(argv: ParsedArgv): Platform | undefined {
+export function readPlatform(argv: ParsedArgv): Platform | undefined {
   const value = text(argv, "platform");
   if (value === undefined) return undefined;
   const [os, arch, variant, ...more] = value.split("/");

@@ -26,10 +26,9 @@ export function readCommon(argv: ParsedArgv, registry: string) {
   };
 }
 
-/** Finds the registry's URL: `--registry` or, for `check` and `explain`, an argument. */
+/** Finds the registry's URL: `--registry` or, for `check`, `explain` and `verify`, an argument. */
 export function readRegistry(argv: ParsedArgv): string {
-  const takesArgument = argv.command === "check" || argv.command === "explain";
-  const [argument, ...more] = takesArgument ? argv.words : [];
+  const [argument, ...more] = takesTarget(argv) ? argv.words : [];
   const flag = text(argv, "registry");
   if (argument !== undefined && flag !== undefined) {
     throw new ConfigError(
@@ -42,6 +41,10 @@ export function readRegistry(argv: ParsedArgv): string {
     throw new ConfigError(`--registry is not set; for example: ${exampleOf(argv.command)}`);
   }
   return url;
+}
+
+function takesTarget({ command }: ParsedArgv): boolean {
+  return command === "check" || command === "explain" || command === "verify";
 }
 
 export function exampleOf(command: ParsedArgv["command"]): string {

@@ -1,6 +1,6 @@
 import { cac } from "cac";
 import { ConfigError } from "../../core/error.ts";
-import { nearest } from "../../core/nearest.ts";
+import { nearest } from "../../core/text.ts";
 import { type CommandName, commands, type FlagSpec, flags, flagsOf } from "./table.ts";
 
 export interface ParsedArgv {

@@ -11,6 +11,7 @@ export type CommandName =
   | "container list"
   | "check"
   | "explain"
+  | "verify"
   | "registry"
   | "status"
   | "history"
@@ -119,6 +120,12 @@ export const commandGroups: Readonly<Record<string, readonly CommandSpec[]>> = {
       summary: "Explain why each tag and artifact was chosen or skipped",
       example: "dewy explain 's3://eu-west-1/releases/app?pre-release=true'",
     },
+    {
+      name: "verify",
+      usage: "verify <registry|file> [flags]",
+      summary: "Verify a version or a file, and show who has signed it; deploys nothing",
+      example: "dewy verify ghr://owner/repo --verify github=owner/repo",
+    },
   ],
   Steering: [
     {
@@ -204,7 +211,7 @@ const ASSETS: readonly CommandName[] = ["assets"];
 const CONTAINER: readonly CommandName[] = ["container"];
 const LIST: readonly CommandName[] = ["container list"];
 const GATEWAY: readonly CommandName[] = ["registry"];
-const ASKING: readonly CommandName[] = ["check", "explain"];
+const ASKING: readonly CommandName[] = ["check", "explain", "verify"];
 const FETCHING: readonly CommandName[] = ["server", "assets"];
 const RUNNING: readonly CommandName[] = ["server", "container"];
 const DEPLOYING: readonly CommandName[] = ["server", "assets", "container"];
@@ -362,16 +369,29 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
     {
       name: "verify",
       value: "<kind>",
-      commands: [...DEPLOYING, "check", "explain"],
+      commands: [...DEPLOYING, ...ASKING],
       description:
-        "What must be verified before a version goes live: checksums, minisign=KEY, ssh=ALLOWED_SIGNERS, openpgp=KEYFILE, sigstore=IDENTITY,ISSUER, sigstore-key=FILE, github=OWNER/REPO[@WORKFLOW]; auto (default): what the release offers, by the signer seen first; none; repeatable, all must hold",
+        "What must be verified before a version goes live: checksums, minisign=KEY, ssh=ALLOWED_SIGNERS, openpgp=KEYFILE, sigstore=IDENTITY,ISSUER, sigstore-key=FILE, github=OWNER/REPO; auto (default): what the release offers, by the signer seen first; none; repeatable, all must hold",
     },
     {
       name: "trusted-root",
       value: "<path>",
-      commands: [...DEPLOYING, "check", "explain"],
+      commands: [...DEPLOYING, ...ASKING],
       description:
         "File with Sigstore's trusted root, for machines without a way out (default: shipped, and refreshed by TUF)",
+    },
+    {
+      name: "tag",
+      value: "<tag>",
+      commands: ["verify"],
+      description: "Verify this version (default: the newest)",
+    },
+    {
+      name: "evidence",
+      value: "<path>",
+      commands: ["verify"],
+      description:
+        "A signature, bundle or checksum file to use besides those next to the artifact; its name counts as if it were there; repeatable",
     },
     {
       name: "confirm-major",
@@ -397,7 +417,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
     {
       name: "min-age",
       value: "<duration>",
-      commands: [...DEPLOYING, ...ASKING],
+      commands: [...DEPLOYING, "check", "explain"],
       description:
         "How long a version must have been published, and known to this machine, before it is deployed",
       default: 0,
@@ -908,7 +928,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
     {
       name: "max-artifact-size",
       value: "<bytes>",
-      commands: FETCHING,
+      commands: [...FETCHING, ...ASKING],
       description: "Maximum size of an artifact",
       default: 2 * GIB,
     },

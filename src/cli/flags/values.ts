@@ -6,7 +6,7 @@
 import { parseBytes } from "../../core/bytes.ts";
 import { parseDuration } from "../../core/duration.ts";
 import { ConfigError } from "../../core/error.ts";
-import { nearest } from "../../core/nearest.ts";
+import { nearest } from "../../core/text.ts";
 import { redactUrl } from "../../core/url.ts";
 import type { ParsedArgv } from "./parse.ts";
 import { flagsOf } from "./table.ts";

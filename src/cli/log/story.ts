@@ -36,6 +36,8 @@ const STORIES: Stories = {
   downloaded: ({ artifact, bytes, resumedFrom, durationMs }) =>
     `${artifact} downloaded (${formatBytes(bytes)}${resumedFrom === 0 ? "" : `, resumed at ${formatBytes(resumedFrom)}`}, ${humanDuration(durationMs)})`,
   unverified: ({ artifact }) => `${artifact} not verified: the registry has no checksum`,
+  verified: ({ artifact, proofs }) =>
+    `${artifact} verified (${[...new Set(proofs.map(({ kind }) => kind))].join(", ")})`,
   extracted: ({ entries, bytes, durationMs }) =>
     `archive extracted (${counted(entries, "entry", "entries")}, ${formatBytes(bytes)}, ${humanDuration(durationMs)})`,
   activated: ({ directory }) => `current → ${directory}`,

@@ -1,7 +1,7 @@
 import type { CommandContext } from "../../agent/context.ts";
 import { chooseInstance } from "../../control/instances.ts";
 import { ConfigError } from "../../core/error.ts";
-import { nearest } from "../../core/nearest.ts";
+import { nearest } from "../../core/text.ts";
 import { SIGNAL_EXIT_CODES } from "../../host/process/io.ts";
 import { type JournalEntry, jsonLine } from "../../journal/entry.ts";
 import { followJournal } from "../../journal/follow.ts";

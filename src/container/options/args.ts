@@ -1,6 +1,6 @@
 import type { Environment } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
-import { nearest } from "../../core/nearest.ts";
+import { nearest } from "../../core/text.ts";
 import { LABEL_PREFIX } from "./names.ts";
 import {
   DANGEROUS_OPTIONS,

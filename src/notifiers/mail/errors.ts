@@ -1,8 +1,8 @@
 import { bytesToBase64 } from "../../core/encoding.ts";
 import { CredentialError, type DewyError, RemoteError } from "../../core/error.ts";
 import { redactText } from "../../core/secret.ts";
-import { stoppedError } from "../../core/stopped.ts";
 import { shorten } from "../../core/text.ts";
+import { stoppedError } from "../../core/timeout.ts";
 import { networkCause } from "../../http/network_cause.ts";
 import type { MailLocator } from "./locator.ts";
 

@@ -37,6 +37,9 @@ function ruleFor(problemOf: (signer: Signed["identity"]) => string | undefined):
     signWith: "--yes",
     async check(bundle, { file }, root) {
       const signed = await verifyKeyless(bundle, file, root);
+      if (signed.identity.issuer === "") {
+        throw new BundleError("its certificate does not say who has issued the token");
+      }
       const problem = problemOf(signed.identity);
       if (problem !== undefined) throw new BundleError(problem);
       return proofOf(signed);

@@ -133,10 +133,8 @@ const REPOSITORY = "1.3.6.1.4.1.57264.1.12";
 
 function identityOf(identity: LibraryIdentity): Pick<Signed, "identity" | "extensions"> {
   const subject = identity?.subjectAlternativeName;
-  const issuer = identity?.extensions?.issuer;
-  if (subject === undefined || issuer === undefined) {
-    throw new BundleError("its certificate does not say who has signed");
-  }
+  const issuer = identity?.extensions?.issuer ?? "";
+  if (subject === undefined) throw new BundleError("its certificate does not say who has signed");
   const extensions = new Map(
     (identity?.oids ?? []).map(({ oid, value }) => [oid?.id.join(".") ?? "", textOf(value)]),
   );

@@ -8,6 +8,7 @@ import { withTimeout } from "../../core/timeout.ts";
 import { writeFileAtomic } from "../../host/files/atomic_file.ts";
 import { PUBLIC_GOOD_ROOT, PUBLIC_GOOD_ROOT_DATE } from "../sigstore_bundle/public_good_root.ts";
 import type { VerifyContext } from "../types.ts";
+import { GITHUB_TUF_ROOT } from "./github_tuf_root.ts";
 import { loadTuf } from "./packages.ts";
 
 /** An instance of Sigstore: the TUF repository with its trusted root, and the root that it has in the package. */
@@ -41,9 +42,20 @@ const TIMEOUT_MS = 20_000;
 
 type RootContext = Pick<VerifyContext, "clock" | "emit" | "cacheDirectory">;
 
-/** The context of a host, which keeps the root of Sigstore's public instance up to date. */
+/** The instance of GitHub, for private repositories and releases. Its root is not in the package. */
+const GITHUB: Instance = {
+  name: "github",
+  mirror: "https://tuf-repo.github.com",
+  tufRoot: GITHUB_TUF_ROOT,
+};
+
+/** The context of a host, which keeps the roots of Sigstore's public instance and of GitHub's up to date. */
 export function withRefreshedRoot(context: VerifyContext): VerifyContext {
-  return { ...context, sigstoreRoots: refreshedRoot(PUBLIC_GOOD, context) };
+  return {
+    ...context,
+    sigstoreRoots: refreshedRoot(PUBLIC_GOOD, context),
+    githubRoots: refreshedRoot(GITHUB, context),
+  };
 }
 
 /**

@@ -8,14 +8,14 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { GO_PEER_DIRECTORY, GO_PEERS, type GoPeer, goPeerPath } from "./peers.ts";
+import { GO_PEER_DIRECTORY, GO_PEERS, type GoPeer, goPeerPath, isBuiltHere } from "./peers.ts";
 
 /**
  * Called by vitest. If a program cannot be built, its tests are skipped with the reason; with
  * `DEWY_REQUIRE_PEERS=1` the run fails.
  */
 export async function setup(): Promise<void> {
-  const names = Object.keys(GO_PEERS) as GoPeer[];
+  const names = (Object.keys(GO_PEERS) as GoPeer[]).filter(isBuiltHere);
   for (const name of names.filter((one) => !existsSync(goPeerPath(one)))) {
     const started = Date.now();
     console.log(`Building ${name}@${GO_PEERS[name].version} …`);

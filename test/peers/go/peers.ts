@@ -1,5 +1,5 @@
 /**
- * Servers that are built from Go modules: pinned here, built once, and kept between runs.
+ * Programs that are built from Go modules: pinned here, built once, and kept between runs.
  *
  * @module
  */
@@ -11,14 +11,23 @@ import { join } from "node:path";
 import process from "node:process";
 import { startGuardian, untilItAnswers } from "../guardian.ts";
 
-/** Programs by name, with the versions that the tests were written against. */
+/**
+ * Programs by name, with the versions that the tests were written against. Cosign takes minutes to
+ * build, so only `npm run soak` does.
+ */
 export const GO_PEERS = {
   crane: { module: "github.com/google/go-containerregistry/cmd/crane", version: "v0.20.6" },
   versitygw: { module: "github.com/versity/versitygw/cmd/versitygw", version: "v1.8.0" },
   "fake-gcs-server": { module: "github.com/fsouza/fake-gcs-server", version: "v1.56.1" },
+  actionlint: { module: "github.com/rhysd/actionlint/cmd/actionlint", version: "v1.7.12" },
+  cosign: { module: "github.com/sigstore/cosign/v3/cmd/cosign", version: "v3.1.3" },
 } as const;
 
 export type GoPeer = keyof typeof GO_PEERS;
+
+export function isBuiltHere(name: GoPeer): boolean {
+  return name !== "cosign" || process.env.DEWY_SOAK === "1";
+}
 
 export const GO_PEER_DIRECTORY: string = join(
   process.env.XDG_CACHE_HOME || join(homedir(), ".cache"),
@@ -35,7 +44,9 @@ export function goPeerPath(name: GoPeer): string {
  */
 export function missingGoPeer(name: GoPeer): string | undefined {
   if (existsSync(goPeerPath(name))) return undefined;
-  return `skipped: ${name} was not built, see the start of the output`;
+  return isBuiltHere(name)
+    ? `skipped: ${name} was not built, see the start of the output`
+    : `skipped: only npm run soak builds ${name}`;
 }
 
 export interface Serving {

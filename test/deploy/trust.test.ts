@@ -1,0 +1,158 @@
+import { describe, expect, test } from "vitest";
+import { VerificationError } from "../../src/core/error.ts";
+import type { Proof } from "../../src/core/proof.ts";
+import type { DeployContext } from "../../src/deploy/deployer.ts";
+import { FailedCandidates } from "../../src/deploy/failed_candidates.ts";
+import { tick } from "../../src/deploy/tick.ts";
+import { acceptTag, isAccepted } from "../../src/deploy/trust.ts";
+import { parsePolicy } from "../../src/verify/policy.ts";
+import {
+  candidate,
+  deploy,
+  eventsOf,
+  never,
+  ready,
+  type TestWorld,
+  testRegistry,
+  testWorld,
+} from "./world.ts";
+
+const ALICE = { user: "alice", message: "the key was replaced" };
+const policyOf = { preRelease: false, calver: "", constraint: "", slot: "", artifact: "" };
+
+/** Deployed versions have these signers of kind ssh, and their tag as digest. */
+function world(flags: readonly string[], signers: Readonly<Record<string, readonly string[]>>) {
+  const made = testWorld(testRegistry());
+  const { deployer } = made.io;
+  const context: DeployContext = {
+    ...made.io,
+    verify: parsePolicy(flags),
+    deployer: {
+      ...deployer,
+      stage: (found, signal, record) => {
+        const { tag } = found.release;
+        const proofs = (signers[tag] ?? []).map(
+          (signer): Proof => ({ kind: "ssh", evidence: "app.sig", signer }),
+        );
+        const digest = `sha256:${tag}`;
+        return deployer.stage(found, signal, (staged) => record({ ...staged, digest, proofs }));
+      },
+    },
+  };
+  return { ...made, context, deploy: (tag: string) => deploy(candidate(tag), context, never()) };
+}
+
+const trusted = ({ state }: Pick<TestWorld, "state">) =>
+  state().signers?.map(({ signer, tag }) => `${signer} since ${tag}`);
+
+describe("auto", () => {
+  test("remembers the signers of the first verified version, and no later ones", async () => {
+    const made = world([], { "v1.1.0": ["A"], "v1.2.0": ["A", "B"] });
+    await made.deploy("v1.0.0");
+    expect(trusted(made)).toBeUndefined();
+    await made.deploy("v1.1.0");
+    await made.deploy("v1.2.0");
+    expect(trusted(made)).toEqual(["A since v1.1.0"]);
+    expect(eventsOf(made.events, "signer-trusted")).toEqual([
+      { type: "signer-trusted", tag: "v1.1.0", identity: "A", operator: undefined },
+    ]);
+  });
+
+  test("remembers no signer of a version that fails", async () => {
+    const made = world([], { "v1.0.0": ["A"] });
+    made.fail.verify = new Error("it does not start");
+    await expect(made.deploy("v1.0.0")).rejects.toThrow("it does not start");
+    expect(trusted(made)).toBeUndefined();
+  });
+
+  test("the signer of an accepted version replaces the one before, once", async () => {
+    const made = world([], { "v1.0.0": ["A"], "v2.0.0": ["B"], "v3.0.0": ["C"] });
+    const accept = (tag: string) => made.context.store.update((s) => acceptTag(s, tag, ALICE, 0));
+    await made.deploy("v1.0.0");
+    await accept("v2.0.0");
+    await made.deploy("v2.0.0");
+    expect(trusted(made)).toEqual(["B since v2.0.0"]);
+    expect(eventsOf(made.events, "signer-trusted").at(-1)).toMatchObject({
+      identity: "B",
+      operator: ALICE,
+    });
+    await accept("v3.0.0");
+    await made.deploy("v3.0.0");
+    await made.deploy("v2.0.0");
+    expect(trusted(made)).toEqual(["C since v3.0.0"]);
+  });
+
+  test("an accepted version without a signature changes no signer", async () => {
+    const made = world([], { "v1.0.0": ["A"] });
+    await made.deploy("v1.0.0");
+    await made.context.store.update((state) => acceptTag(state, "v2.0.0", ALICE, 0));
+    await made.deploy("v2.0.0");
+    expect(trusted(made)).toEqual(["A since v1.0.0"]);
+  });
+
+  test("an acceptance holds for the bytes that it was used for, until it is renewed", async () => {
+    const made = world([], {});
+    await made.context.store.update((state) => acceptTag(state, "v1.0.0", ALICE, 0));
+    expect(isAccepted(made.state(), "v1.0.0", "sha256:any")).toBe(true);
+    expect(isAccepted(made.state(), "v1.0.1", "sha256:any")).toBe(false);
+    await made.deploy("v1.0.0");
+    expect(isAccepted(made.state(), "v1.0.0", "sha256:v1.0.0")).toBe(true);
+    expect(isAccepted(made.state(), "v1.0.0", "sha256:other")).toBe(false);
+    const renewed = acceptTag(made.state(), "v1.0.0", ALICE, 0);
+    expect(isAccepted(renewed, "v1.0.0", "sha256:other")).toBe(true);
+  });
+
+  test("stages a version again if its signer is not the one that is remembered since", async () => {
+    const made = world([], { "v1.0.0": ["A"], "v2.0.0": ["B"] });
+    made.fail.activate = new Error("the disk is full");
+    await expect(made.deploy("v2.0.0")).rejects.toThrow("the disk is full");
+    delete made.fail.activate;
+    await made.deploy("v1.0.0");
+    await made.deploy("v2.0.0");
+    expect(made.steps.filter((step) => step === "stage v2.0.0")).toHaveLength(2);
+  });
+});
+
+describe("with rules", () => {
+  test("remembers no signer", async () => {
+    const made = world(["ssh=FILE"], { "v1.0.0": ["A"] });
+    await made.deploy("v1.0.0");
+    expect(trusted(made)).toBeUndefined();
+  });
+
+  test("stages a version again that was staged under another policy", async () => {
+    const made = world(["ssh=FILE"], { "v1.0.0": ["A"] });
+    made.fail.activate = new Error("the disk is full");
+    const attempt = (flags: readonly string[]) => {
+      const context = { ...made.context, verify: parsePolicy(flags) };
+      return expect(deploy(candidate("v1.0.0"), context, never())).rejects.toThrow("is full");
+    };
+    await attempt([]);
+    await attempt(["ssh=FILE"]);
+    await attempt(["ssh=FILE"]);
+    expect(made.steps.filter((step) => step === "stage v1.0.0")).toHaveLength(2);
+  });
+});
+
+test("an unverified version is retried with backoff, and not marked bad", async () => {
+  const made = testWorld(testRegistry(ready("v1.1.0"), ready("v1.0.0")));
+  const { io, fail, registry } = made;
+  const failed = new FailedCandidates({ intervalMs: 1_000, clock: io.clock, random: () => 0.5 });
+  const poll = () => tick({ policy: { ...policyOf, acceptChanged: [] }, failed }, io, never());
+  registry.answers = [ready("v1.0.0")];
+  await poll();
+  registry.answers = [ready("v1.1.0"), ready("v1.0.0")];
+  fail.stage = new VerificationError("it has no signature");
+  const first = await poll();
+  expect(first.failure).toMatchObject({
+    tag: "v1.1.0",
+    error: { code: "unverified", fault: "remote", retryable: true },
+    retryAt: expect.any(Number),
+  });
+  expect((await poll()).failedWith).toBe("Cannot deploy v1.1.0: it has no signature");
+  expect(made.state().bad).toEqual([]);
+  expect(made.live()).toBe("d1");
+  delete fail.stage;
+  await io.clock.sleep(2_000);
+  expect((await poll()).deployed).toBe(true);
+});
