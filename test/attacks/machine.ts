@@ -6,11 +6,12 @@ import type { CommandContext } from "../../src/agent/context.ts";
 import { runAssets } from "../../src/cli/commands/assets.ts";
 import { readAssets } from "../../src/cli/flags/assets.ts";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
+import { logLineOf } from "../../src/cli/log/lines.ts";
 import { type Clock, systemClock } from "../../src/core/clock.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
 import type { DeployState } from "../../src/deploy/state.ts";
-import { createHostIo } from "../../src/host/io.ts";
 import { stateFile } from "../../src/host/files/state_file.ts";
+import { createHostIo } from "../../src/host/io.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
 import { fakeProcess } from "../cli/process.ts";
 import { VERSION_FILE } from "../e2e/archive.ts";
@@ -91,5 +92,5 @@ function impatientClock(laterMs: number): Clock {
 function reasonIn(event: DewyEvent): string[] {
   if (event.type === "failed") return [event.error.message];
   if (event.type === "waiting") return [event.reason];
-  return event.type === "listing-stale" ? [event.since.toISOString()] : [];
+  return event.type === "listing-stale" ? [logLineOf(event)?.message ?? ""] : [];
 }

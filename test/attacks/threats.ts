@@ -1,7 +1,7 @@
 // What an attacker can do who can publish to the registry, but has neither the key nor the workflow.
 import type { KeyObject } from "node:crypto";
 import { ARTIFACT, makeArtifact } from "../e2e/archive.ts";
-import { type FakeSigstore, SIGNER, WORKFLOW } from "../fakes/sigstore.ts";
+import { type FakeSigstore, type SIGNER, WORKFLOW } from "../fakes/sigstore.ts";
 import { sha256Hex } from "../support/subject.ts";
 import type { Content, Courier, Files } from "./couriers.ts";
 import type { Machine } from "./machine.ts";
@@ -118,7 +118,8 @@ export const THREATS: readonly Threat[] = [
     name: "an old signed release, published again as the newest",
     outcome: "unverified",
     isUpdated: true,
-    error: /x/,
+    error:
+      /of v1\.2\.0: it is v1\.0\.0 again, which was replaced here since;.*dewy trust accept v1\.2\.0/,
     async attack(scene) {
       scene.courier.publish(NEW, await release("v1.0.0", scene));
       return undefined;
@@ -148,7 +149,7 @@ export const THREATS: readonly Threat[] = [
     name: "a frozen listing",
     outcome: "warned",
     flags: ["--max-staleness", "168h"],
-    error: /x/,
+    error: /^Listing of the registry unchanged for too long/,
     laterMs: 8 * DAY_MS,
     attack: async () => undefined,
   },
@@ -162,7 +163,7 @@ export const THREATS: readonly Threat[] = [
     name: "a changed key",
     outcome: "unverified",
     rule: "key",
-    error: /x/,
+    error: /\.sigstore\.json: the log entry is about another certificate or key/,
     attack: evilWith((evil, { signers }) => signers.ours.signFileWith(signers.otherKey, evil)),
   },
   {
@@ -197,7 +198,7 @@ export const THREATS: readonly Threat[] = [
     name: "an expired certificate",
     outcome: "unverified",
     rule: "late",
-    error: /x/,
+    error: /certificate is not valid or expired at the specified date/,
     attack: evilWith((evil, { signers }) => signers.late.signFile(evil)),
   },
   {
