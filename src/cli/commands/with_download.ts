@@ -33,7 +33,7 @@ export async function withDownload<T>(
       emit,
       signal,
     });
-    return await use(releaseSubject(version, downloaded, { registry, clock }, signal));
+    return await use(releaseSubject(version, downloaded, { registry, clock, signal }));
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
