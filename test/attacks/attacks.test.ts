@@ -31,8 +31,9 @@ beforeAll(async () => {
 async function policy(rule: Threat["rule"]): Promise<string[]> {
   const directory = await tempDirectory();
   const [root, key] = [join(directory, "root.json"), join(directory, "cosign.pub")];
-  const { trustedRoot } = rule === "late" ? signers.late : signers.ours;
-  await writeFile(root, JSON.stringify(trustedRoot));
+  const instances = rule === "late" ? [signers.ours, signers.late] : [signers.ours];
+  const roots = instances.map(({ trustedRoot }) => JSON.stringify(trustedRoot));
+  await writeFile(root, roots.join("\n"));
   await writeFile(key, signers.publicKey);
   const wanted = rule === "key" ? `sigstore-key=${key}` : `sigstore=${WORKFLOW},${ISSUER}`;
   return ["--verify", wanted, "--trusted-root", root];
