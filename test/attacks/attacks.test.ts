@@ -1,49 +1,20 @@
-import { generateKeyPairSync } from "node:crypto";
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { VerificationError } from "../../src/core/error.ts";
-import { fakeSigstore, ISSUER, WORKFLOW } from "../fakes/sigstore.ts";
-import { tempDirectory } from "../support/temp_directory.ts";
 import { COURIERS, type Courier } from "./couriers.ts";
 import { machine, type Polled } from "./machine.ts";
-import { release, type Scene, type Signers, THREATS, type Threat } from "./threats.ts";
+import { makeSigners, policy, type Signers } from "./signers.ts";
+import { release, type Scene, THREATS, type Threat } from "./threats.ts";
 
-let signers: Signers & { publicKey: string };
-
+let signers: Signers;
 beforeAll(async () => {
-  const key = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const issuedAt = new Date(Date.now() - 86_400_000);
-  const [ours, late, theirs] = await Promise.all([
-    fakeSigstore(),
-    fakeSigstore({ issuedAt }),
-    fakeSigstore(),
-  ]);
-  signers = {
-    ...{ ours, late, theirs },
-    key: key.privateKey,
-    publicKey: key.publicKey.export({ type: "spki", format: "pem" }).toString(),
-    otherKey: generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey,
-  };
+  signers = await makeSigners();
 });
-
-/** The flags of a machine that wants releases to be signed. */
-async function policy(rule: Threat["rule"]): Promise<string[]> {
-  const directory = await tempDirectory();
-  const [root, key] = [join(directory, "root.json"), join(directory, "cosign.pub")];
-  const instances = rule === "late" ? [signers.ours, signers.late] : [signers.ours];
-  const roots = instances.map(({ trustedRoot }) => JSON.stringify(trustedRoot));
-  await writeFile(root, roots.join("\n"));
-  await writeFile(key, signers.publicKey);
-  const wanted = rule === "key" ? `sigstore-key=${key}` : `sigstore=${WORKFLOW},${ISSUER}`;
-  return ["--verify", wanted, "--trusted-root", root];
-}
 
 /** A machine that runs a version which it has verified. */
 async function running({ rule, isUpdated }: Threat, courier: Courier): Promise<Scene> {
   const scene: Scene = { courier, host: await machine(courier), signers };
   const known = rule === "key" ? "key" : undefined;
-  const flags = await policy(known);
+  const flags = await policy(signers, known);
   for (const tag of isUpdated ? ["v1.0.0", "v1.1.0"] : ["v1.0.0"]) {
     courier.publish(tag, await release(tag, scene, known));
     await scene.host.poll({ flags });
@@ -72,7 +43,7 @@ describe.each(Object.entries(COURIERS))("an attack through %s", (_, openCourier)
     let swap = await attack(scene);
     const polled = await host.poll({
       ...(laterMs && { laterMs }),
-      flags: [...(await policy(rule)), ...flags, "--before-deploy-hook", "exit 1"],
+      flags: [...(await policy(signers, rule)), ...flags, "--before-deploy-hook", "exit 1"],
       on: (event) => {
         if (event.type === "resolved") swap = void swap?.();
       },

@@ -1,26 +1,15 @@
 // What an attacker can do who can publish to the registry, but has neither the key nor the workflow.
-import type { KeyObject } from "node:crypto";
 import { ARTIFACT, makeArtifact } from "../e2e/archive.ts";
-import { type FakeSigstore, type SIGNER, WORKFLOW } from "../fakes/sigstore.ts";
+import { type SIGNER, WORKFLOW } from "../fakes/sigstore.ts";
 import { sha256Hex } from "../support/subject.ts";
 import type { Content, Courier, Files } from "./couriers.ts";
 import type { Machine } from "./machine.ts";
+import type { Rule, Signers } from "./signers.ts";
 
 export interface Scene {
   courier: Courier;
   host: Machine;
   signers: Signers;
-}
-
-export interface Signers {
-  /** The instance of Sigstore that the machine trusts, and the key. */
-  ours: FakeSigstore;
-  key: KeyObject;
-  /** An instance whose certificates have expired when they sign. */
-  late: FakeSigstore;
-  /** What the attacker has. */
-  theirs: FakeSigstore;
-  otherKey: KeyObject;
 }
 
 export interface Threat {
@@ -30,7 +19,7 @@ export interface Threat {
   /** What the error says. */
   error: RegExp;
   /** Which rule the machine has. Defaults to the identity of the workflow. */
-  rule?: "key" | "late";
+  rule?: Rule;
   /** More flags of the machine. */
   flags?: readonly string[];
   /** Whether v1.1.0 is live, instead of v1.0.0. */
@@ -46,7 +35,7 @@ const BUNDLE = `${ARTIFACT}.sigstore.json`;
 const DAY_MS = 86_400_000;
 
 /** A version as the real workflow publishes it. */
-export async function release(tag: string, { signers }: Scene, rule?: Threat["rule"]) {
+export async function release(tag: string, { signers }: Scene, rule?: Rule) {
   const artifact = await makeArtifact(tag);
   const signed =
     rule === "key"
