@@ -7,6 +7,7 @@ export const VERIFY_KINDS = [
   "sigstore",
   "sigstore-key",
   "github",
+  "index",
 ] as const;
 
 export type VerifyKind = (typeof VERIFY_KINDS)[number];

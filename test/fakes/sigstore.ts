@@ -99,15 +99,14 @@ export async function fakeSigstore(options: FakeSigstoreOptions = {}): Promise<F
   const certify = async (publicKey: KeyObject, signer: AttestOptions): Promise<Buffer> => {
     const { issuer, subject, repository } = { ...SIGNER, ...signer };
     const extensions = {
-      [ISSUER_V2]: issuer,
-      [REPOSITORY]: repository ?? "",
+      ...(issuer === "" ? {} : { [ISSUER_V2]: issuer, [REPOSITORY]: repository ?? "" }),
       ...signer.extensions,
     };
     return ca.issueCertificate({
       publicKey: spki(publicKey),
       subjectAltName: subject,
       extensions: [
-        { oid: ISSUER_V1, value: issuer, legacy: true },
+        ...(issuer === "" ? [] : [{ oid: ISSUER_V1, value: issuer, legacy: true }]),
         ...Object.entries(extensions).map(([oid, value]) => ({ oid, value })),
       ],
     });

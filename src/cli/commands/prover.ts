@@ -7,6 +7,8 @@ import { parsePolicy } from "../../verify/policy.ts";
 import type { Subject } from "../../verify/types.ts";
 
 interface Config {
+  /** Absent for files. */
+  registry?: string;
   verify: readonly string[];
   trustedRoot: string | undefined;
 }
@@ -24,12 +26,12 @@ export interface Prover {
 
 /** Opens a policy for questions: it remembers no signer, and blocks nothing. */
 export async function openProver(
-  { verify, trustedRoot }: Config,
+  { registry, verify, trustedRoot }: Config,
   context: CommandContext,
 ): Promise<Prover> {
   const policy = parsePolicy(verify);
   const { stop } = context.signals;
-  const { drivers, context: host } = await loadVerifiers({ trustedRoot }, context);
+  const { drivers, context: host } = await loadVerifiers(registry, { trustedRoot }, context);
   if (policy.mode === "rules") {
     const gate: Gate = openGate(policy, drivers, host, NO_MEMORY);
     return { isExplicit: true, prove: (subject) => gate.verify(subject, stop) };
