@@ -17,6 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   http: ["core"],
   auth: ["core", "http"],
   "verify/checksums": ["core"],
+  "verify/index_file": ["core", "version"],
   "verify/minisign": ["core"],
   "verify/ssh": ["core"],
   "verify/sigstore_bundle": ["core"],
@@ -79,6 +80,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "verify",
     "verify/sigstore",
     "registries",
+    "registries/github",
+    "registries/oci",
     "notifiers",
     "deploy",
     "host",
@@ -127,6 +130,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "container/replicas": [
     "core",
+    "verify",
     "deploy",
     "deployers",
     "registries/oci",
@@ -145,6 +149,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   container: [
     "core",
+    "verify",
     "control",
     "deploy",
     "registries/oci",
