@@ -36,6 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "registries/grpc": ["core", "version", "platform", "resolve", "http", "gen"],
   "registries/verified": ["core", "verify"],
   "host/files": ["core", "deploy"],
+  "verify/openpgp": ["core"],
   "verify/sigstore": ["core", "verify/sigstore_bundle", "host/files"],
   "verify/github": ["core", "verify", "verify/sigstore_bundle", "verify/sigstore"],
   "host/process": ["core", "deploy", "host/files"],
@@ -79,6 +80,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "verify",
     "verify/sigstore",
     "registries",
+    "registries/github",
+    "registries/oci",
     "notifiers",
     "deploy",
     "host",
@@ -127,6 +130,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "container/replicas": [
     "core",
+    "verify",
     "deploy",
     "deployers",
     "registries/oci",
@@ -145,6 +149,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   container: [
     "core",
+    "verify",
     "control",
     "deploy",
     "registries/oci",

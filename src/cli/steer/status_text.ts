@@ -12,6 +12,7 @@ import type { TerminalStyle } from "../terminal.ts";
 
 const MAX_CELL = 100;
 const MAX_BAD = 5;
+const MAX_SIGNER = 200;
 
 /** One line for each instance. */
 export function statusTable(
@@ -79,6 +80,9 @@ function detailRows(status: InstanceStatus, now: number): (readonly [string, str
     ["highest", highestText(status)],
     ["registry", status.registry ?? ""],
     ["listing", listingText(status, now)],
+    ...rowsOf("signer", status.signers ?? [], ({ signer, tag }) => {
+      return `${shorten(signer, MAX_SIGNER)}, since ${tag}`;
+    }),
     ...rowsOf("notifiers", status.notifiers ?? [], (one) => notifierText(one, now)),
     ["status page", status.admin ?? ""],
     ["dewy", processText(status, now)],

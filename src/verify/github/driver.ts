@@ -1,8 +1,7 @@
-import { X509Certificate } from "node:crypto";
 import { DewyError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { Proof } from "../../core/proof.ts";
-import { artifactOf, type ChecksumFile, checksumFilesOf } from "../coverage.ts";
+import { artifactOf, checksumFilesOf } from "../coverage.ts";
 import { EvidenceError, type SignedFile } from "../signed_file.ts";
 import { type Signed, verifyKeyless } from "../sigstore/keyless.ts";
 import { type Bundle, BundleError, parseBundle } from "../sigstore_bundle/bundle.ts";
@@ -10,7 +9,7 @@ import { logProof } from "../sigstore_bundle/prove.ts";
 import { type TrustedRoot, trustedRoots } from "../sigstore_bundle/trusted_root.ts";
 import type { Subject, VerifierDriver, VerifyContext } from "../types.ts";
 import { unproved } from "../unproved.ts";
-import { type Attested, problemOf } from "./identity.ts";
+import { problemOf } from "./identity.ts";
 import { type GitHubRule, parseGitHubRule } from "./rule.ts";
 
 export const github: VerifierDriver = {
@@ -52,13 +51,15 @@ async function prove(
   throw refusal(rule, subject, reasons);
 }
 
-/** The artifact, then the checksum files that list it. */
+/** The artifact, then what lists it: the index of an image, and checksum files. */
 async function* filesOf(
   subject: Subject,
   context: VerifyContext,
   signal: AbortSignal,
-): AsyncGenerator<ChecksumFile | undefined> {
+): AsyncGenerator<SignedFile | undefined> {
   yield undefined;
+  const [, ...indexes] = (await subject.image?.digests(signal)) ?? [];
+  yield* indexes.map((sha256) => ({ name: `sha256:${sha256}`, sha256 }));
   for (const file of await checksumFilesOf(subject, context, signal)) {
     if (file.problem === undefined) yield file;
   }
@@ -70,7 +71,7 @@ async function attestationsOf(
   subject: Subject,
   context: VerifyContext,
   signal: AbortSignal,
-  checksums?: ChecksumFile,
+  checksums?: SignedFile,
 ): Promise<readonly (Proof | string)[]> {
   const { github } = context;
   if (github === undefined) return ["this runtime cannot ask GitHub"];
@@ -89,7 +90,7 @@ interface Question {
   file: SignedFile;
   subject: Subject;
   context: VerifyContext;
-  checksums: ChecksumFile | undefined;
+  checksums: SignedFile | undefined;
 }
 
 async function tryBundle(
@@ -99,13 +100,9 @@ async function tryBundle(
 ): Promise<Proof | string> {
   try {
     const bundle = parseBundle(json);
-    const isOfGitHub = isIssuedByGitHub(bundle);
-    const roots = await rootsOf(isOfGitHub, context, signal);
+    const roots = await rootsOf(bundle, context, signal);
     const signed = await verifyByAny(roots, bundle, file);
-    const attested: Attested = { ...signed, isOfGitHub };
-    const problem = problemOf(attested, rule, subject.tag);
-    if (problem !== undefined) return problem;
-    return proofOf(signed, rule, checksums);
+    return problemOf(signed, rule, subject.tag) ?? proofOf(signed, rule, checksums);
   } catch (error) {
     if (error instanceof DewyError) throw error;
     return error instanceof EvidenceError
@@ -114,22 +111,15 @@ async function tryBundle(
   }
 }
 
-/** GitHub has an instance of Sigstore of its own, for private repositories and for releases. */
-function isIssuedByGitHub({ signer }: Bundle): boolean {
-  if (signer.kind === "key") throw new BundleError("it is signed with a key, not by a workflow");
-  return new X509Certificate(signer.certificate).issuer.split("\n").includes("O=GitHub, Inc.");
-}
-
+/** GitHub's own instance of Sigstore, for private repositories and for releases, has no log. */
 function rootsOf(
-  isOfGitHub: boolean,
+  { entries }: Bundle,
   context: VerifyContext,
   signal: AbortSignal,
 ): Promise<readonly TrustedRoot[]> {
-  const { githubRoots } = context;
-  return trustedRoots(
-    isOfGitHub && githubRoots !== undefined ? { ...context, sigstoreRoots: githubRoots } : context,
-    signal,
-  );
+  const { githubRoots = context.sigstoreRoots } = context;
+  const isLogged = entries.length > 0;
+  return trustedRoots(isLogged ? context : { ...context, sigstoreRoots: githubRoots }, signal);
 }
 
 async function verifyByAny(
@@ -151,13 +141,13 @@ async function verifyByAny(
 function proofOf(
   { identity, signedAt, entries }: Signed,
   { repository }: GitHubRule,
-  checksums: ChecksumFile | undefined,
+  checksums: SignedFile | undefined,
 ): Proof {
   return {
     kind: "github",
     evidence: `attestation of ${repository} on GitHub`,
     checksums: checksums?.name,
-    identity,
+    identity: { ...identity, repository: `https://github.com/${repository}` },
     ...logProof(entries),
     signedAt: signedAt.toISOString(),
   };
@@ -168,6 +158,12 @@ function refusal({ repository }: GitHubRule, subject: Subject, reasons: readonly
     reasons,
     missing: `GitHub shows no attestation of it in ${repository}; a token for a private repository needs the permission "Attestations: read"`,
     make: "attest it",
-    command: `uses: actions/attest-build-provenance@v3 with subject-path: ${subject.name}`,
+    command: `uses: actions/attest-build-provenance@v3 with ${subjectInput(subject)}`,
   });
+}
+
+function subjectInput({ name, sha256, image }: Subject): string {
+  return image === undefined
+    ? `subject-path: ${name}`
+    : `subject-name: IMAGE, subject-digest: sha256:${sha256}`;
 }
