@@ -20,6 +20,7 @@ async function publisher() {
   await execute("minisign", ["-G", "-W", "-p", `${key}.pub`, "-s", key]);
   const minisign = (await readFile(`${key}.pub`, "utf8")).trim().split("\n").at(-1);
   const signer = ["minisign", "-S", "-s", key, "-m"];
+  const policy = ["--verify", `minisign=${minisign}`, "--verify", "index"];
   const dewy = async (...argv: string[]): Promise<string> => {
     const io = fakeProcess();
     await run(argv, io);
@@ -40,9 +41,8 @@ async function publisher() {
     remove: (tag: string): Promise<void> => rm(join(releases, tag), { recursive: true }),
     /** Returns the files of the live version, and what dewy has printed. */
     async deploy(...flags: string[]) {
-      const policy = ["--verify", `minisign=${minisign}`, "--verify", "index", ...flags];
       const place = ["--registry", `file://${releases}?artifact=app.txt`, "--directory"];
-      const text = await dewy("assets", "--once", ...place, machine, ...policy);
+      const text = await dewy("assets", "--once", ...place, machine, ...policy, ...flags);
       const current = join(machine, "current");
       const live = await readlink(current).then(
         () => readFile(join(current, "app.txt"), "utf8"),
@@ -50,6 +50,9 @@ async function publisher() {
       );
       return { live, text };
     },
+    /** What a command that deploys nothing prints. */
+    ask: (command: string, ...flags: string[]): Promise<string> =>
+      dewy(command, `file://${releases}?artifact=app.txt`, ...policy, ...flags),
     tamper: (change: (text: string) => string) =>
       readFile(index, "utf8").then((text) => writeFile(index, change(text))),
   };
@@ -65,12 +68,18 @@ describe.skipIf(noMinisign !== undefined)(`a deploy with --verify index${noMinis
   });
 
   test("refuses what a registry shows that hides a newer version", async () => {
-    const { publish, remove, deploy } = await publisher();
+    const { publish, remove, deploy, ask } = await publisher();
     for (const tag of ["v1.0.0", "v1.1.0", "v1.2.0"]) await publish(tag);
     await remove("v1.2.0");
     const { live, text } = await deploy();
     expect(live).toBeUndefined();
-    expect(text).toContain("it has v1.2.0, which the registry does not list: it may be hidden");
+    const reason = "it has v1.2.0, which the registry does not list: it may be hidden";
+    expect(text).toContain(reason);
+    expect((await deploy("--dry-run")).text).toContain(reason);
+    for (const command of ["check", "explain", "verify"]) {
+      expect(await ask(command), command).toContain(reason);
+    }
+    expect(await ask("verify", "--tag", "v1.1.0")).not.toContain(reason);
   });
 
   test("refuses an index that has expired, until it is renewed", async () => {
