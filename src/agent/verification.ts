@@ -9,7 +9,7 @@ import { parsePolicy, type VerifyPolicy } from "../verify/policy.ts";
 import type { VerifierDriver, VerifyContext } from "../verify/types.ts";
 import type { CommandContext } from "./context.ts";
 
-type Config = Pick<FetchConfig, "verify" | "trustedRoot">;
+type Config = Pick<FetchConfig, "registry" | "verify" | "trustedRoot">;
 
 /** The policy of `--verify` with the gate that applies it. */
 export interface Verification {
@@ -22,29 +22,32 @@ export async function openVerification(
   config: Config,
   root: string,
   context: CommandContext,
-  more: Pick<VerifyContext, "github"> = {},
 ): Promise<Verification> {
   const policy = parsePolicy(config.verify);
   // These modules are large, and nothing needs them then.
   if (policy.mode === "none") return { policy, gate: openGate(policy, [], hostContext(context)) };
   const cacheDirectory = join(root, ".dewy", "sigstore");
-  const { trustedRoot } = config;
-  const host = await loadVerifiers({ trustedRoot, cacheDirectory, ...more }, context);
+  const { registry, trustedRoot } = config;
+  const evidence = { trustedRoot, cacheDirectory };
+  const host = await loadVerifiers(registry, evidence, context);
   return { policy, gate: openGate(policy, host.drivers, host.context, memoryOf(root)) };
 }
 
-/** Loads everything that this machine can verify. */
+/** Loads everything that this machine can verify: releases of a registry, or files. */
 export async function loadVerifiers(
-  more: Pick<VerifyContext, "trustedRoot" | "cacheDirectory" | "github">,
+  registry: string | undefined,
+  more: Pick<VerifyContext, "trustedRoot" | "cacheDirectory">,
   context: CommandContext,
 ): Promise<{ drivers: readonly VerifierDriver[]; context: VerifyContext }> {
-  const [{ HOST_VERIFIERS }, { withRefreshedRoot }] = await Promise.all([
+  const [{ HOST_VERIFIERS }, { withRefreshedRoot }, { githubEvidence }] = await Promise.all([
     import("../verify/host_table.ts"),
     import("../verify/sigstore/roots.ts"),
+    import("./github_evidence.ts"),
   ]);
+  const github = githubEvidence(registry, context);
   return {
     drivers: HOST_VERIFIERS,
-    context: withRefreshedRoot({ ...hostContext(context), ...more }),
+    context: withRefreshedRoot({ ...hostContext(context), github, ...more }),
   };
 }
 

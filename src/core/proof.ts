@@ -1,4 +1,14 @@
-/** The kinds of verification that `--verify` accepts. */
+/** A kind of verification, as `--verify` names it. */
+export type VerifyKind =
+  | "checksums"
+  | "minisign"
+  | "ssh"
+  | "openpgp"
+  | "sigstore"
+  | "sigstore-key"
+  | "github"
+  | "index";
+
 export const VERIFY_KINDS = [
   "checksums",
   "minisign",
@@ -7,9 +17,8 @@ export const VERIFY_KINDS = [
   "sigstore",
   "sigstore-key",
   "github",
-] as const;
-
-export type VerifyKind = (typeof VERIFY_KINDS)[number];
+  "index",
+] as const satisfies readonly VerifyKind[];
 
 /** The signer of a keyless signature or an attestation, as its certificate says. */
 export interface SignerIdentity {
@@ -23,6 +32,7 @@ export interface SignerIdentity {
 
 /** What a verification has proved. */
 export interface Proof {
+  /** How it was proved. */
   kind: VerifyKind;
   /** The file with the signature, or the service that has the attestation. */
   evidence: string;
@@ -30,6 +40,7 @@ export interface Proof {
   checksums?: string | undefined;
   /** The key: its id or fingerprint, or the principal. */
   signer?: string | undefined;
+  /** The signer of a keyless signature or an attestation. */
   identity?: SignerIdentity | undefined;
   /** When it was signed, in ISO 8601, as far as that is proved. */
   signedAt?: string | undefined;

@@ -54,7 +54,11 @@ export function openGate(
   if (policy.mode !== "rules") {
     return policy.mode === "none" ? { verify: async () => [] } : openAuto(drivers, context, memory);
   }
-  const verifiers = policy.rules.map((rule) => openRule(rule, drivers, context));
+  const isIndex = ({ kind }: VerifyRule): boolean => kind === "index";
+  const open = (rule: VerifyRule): Verifier => openRule(rule, drivers, context, verifiers);
+  const verifiers: Verifier[] = [];
+  for (const rule of policy.rules.filter((one) => !isIndex(one))) verifiers.push(open(rule));
+  verifiers.push(...policy.rules.filter(isIndex).map(open));
   return {
     async verify(subject, signal) {
       const proofs: Proof[] = [];
@@ -68,9 +72,10 @@ function openRule(
   rule: VerifyRule,
   drivers: readonly VerifierDriver[],
   context: VerifyContext,
+  rules: readonly Verifier[],
 ): Verifier {
   const driver = drivers.find(({ kind }) => kind === rule.kind);
-  if (driver !== undefined) return driver.open(rule.value, context);
+  if (driver !== undefined) return driver.open(rule.value, context, [...rules]);
   throw new ConfigError(
     `Cannot use --verify "${formatRule(rule)}": this runtime does not verify ${rule.kind}; it verifies ${drivers.map(({ kind }) => kind).join(", ")}`,
   );

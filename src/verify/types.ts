@@ -9,6 +9,7 @@ export type Bytes = Uint8Array<ArrayBuffer>;
 /** As `node:crypto` names them. */
 export type HashName = "sha256" | "sha384" | "sha512" | "blake2b512";
 
+/** Begins a hash, as `createHash` of `node:crypto` does. */
 export type CreateHash = (name: HashName) => {
   update(data: Uint8Array): unknown;
   digest(): Uint8Array;
@@ -29,10 +30,18 @@ export interface Subject {
   open?: (() => ReadableStream<Uint8Array>) | undefined;
   /** All files of the release. */
   files: readonly Artifact[];
+  /** What the registry lists, if dewy has chosen the newest version by itself. */
+  listing?: ListedTags | undefined;
   /** What the registry has beside an image; absent for files. */
   image?: ImageEvidence | undefined;
   /** Reads one of the files. Rejects if it has more than `maxBytes`. */
   read(file: Artifact, maxBytes: number): Promise<Uint8Array>;
+}
+
+export interface ListedTags {
+  tags: ReadonlySet<string>;
+  /** The CalVer format of the tags; empty for SemVer. */
+  calver: string;
 }
 
 export interface VerifyContext {
@@ -85,8 +94,12 @@ export interface VerifierDriver {
   readonly description: string;
   /** Whether the evidence comes from a service of its own: if that does not answer, `auto` does not block. */
   readonly isService?: true;
-  /** Reads the value of the rule. Throws a ConfigError that names `--verify`. Key files are read at the first use. */
-  open(value: string, context: VerifyContext): Verifier;
+  /**
+   * Reads the value of the rule. Throws a ConfigError that names `--verify`. Key files are read at the first use.
+   *
+   * @param rules The other rules of the policy, for `index`.
+   */
+  open(value: string, context: VerifyContext, rules?: readonly Verifier[]): Verifier;
   /**
    * For `auto`: the proofs that the release offers, of any signer; empty if it offers none.
    *

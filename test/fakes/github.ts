@@ -82,6 +82,7 @@ export class FakeGitHub {
   readonly #options: FakeGitHubOptions;
   readonly #tokens: Record<string, boolean>;
   readonly #appTokens = new Map<string, number>();
+  readonly #attestations: { sha256: string; bundle: unknown }[] = [];
   readonly #windows = new Map<string, { used: number; resetAt: number }>();
   readonly #faults: { on: RegExp; fault: Fault; times: number }[] = [];
   #releases: StoredRelease[] = [];
@@ -170,6 +171,11 @@ export class FakeGitHub {
    */
   countDownloads(): void {
     for (const release of this.#releases) for (const asset of release.assets) asset.downloads += 1;
+  }
+
+  /** Stores an attestation as `actions/attest` does; the newest is listed first. */
+  attest(sha256: string, bundle: unknown): void {
+    this.#attestations.unshift({ sha256, bundle });
   }
 
   /** Revokes a token. */
@@ -310,6 +316,7 @@ export class FakeGitHub {
       ) {
         return this.#refs(url);
       }
+      if (first === "attestations") return this.#attestationsOf(url, second);
       if (first === "releases" && second === undefined) {
         const releases = this.#canWrite(identity) ? this.#releases : published;
         return this.#page(
@@ -367,6 +374,15 @@ export class FakeGitHub {
       body: items.slice((page - 1) * size, page * size),
       headers: links.length === 0 ? {} : { link: links.join(", ") },
     };
+  }
+
+  /** https://docs.github.com/rest/repos/attestations#list-attestations */
+  #attestationsOf(url: URL, subject = ""): Answer {
+    const found = this.#attestations.filter(({ sha256 }) => subject === `sha256:${sha256}`);
+    if (found.length === 0) return refuse(404, "Not Found");
+    const listed = found.map(({ bundle }) => ({ bundle, repository_id: 1 }));
+    const { body, headers } = this.#page(url, 30, listed);
+    return { body: { attestations: body }, headers };
   }
 
   #asset(request: Request, id: number): Answer {

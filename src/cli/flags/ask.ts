@@ -14,7 +14,6 @@ export function readAsk(command: "check" | "explain", argv: ParsedArgv) {
     platform: readPlatform(argv),
     minAgeMs: duration(argv, "min-age", 0),
     windows: command === "explain" ? argv.texts("window").filter((times) => times !== "") : [],
-    verify: argv.texts("verify").filter((rule) => rule !== ""),
     trustedRoot: text(argv, "trusted-root"),
     maxArtifactSize: bytes(argv, "max-artifact-size"),
     json: argv.flag("json"),

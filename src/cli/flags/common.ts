@@ -2,6 +2,7 @@ import { ConfigError } from "../../core/error.ts";
 import { redactUrl } from "../../core/url.ts";
 import type { ParsedArgv } from "./parse.ts";
 import { commands } from "./table.ts";
+import { splitUrlRules } from "./url_rules.ts";
 import { choice, text, unexpected } from "./values.ts";
 
 /** Undefined values have no default of their own: it depends on the command and the terminal. */
@@ -17,13 +18,19 @@ export function readLog(argv: ParsedArgv) {
 }
 
 export function readCommon(argv: ParsedArgv, registry: string) {
+  const { url, rules } = splitUrlRules(registry);
   return {
     ...readLog(argv),
-    registry,
+    registry: url,
+    verify: [...readRules(argv), ...rules],
     slot: text(argv, "slot"),
     calver: text(argv, "calver"),
     caFile: text(argv, "ca-file"),
   };
+}
+
+export function readRules(argv: ParsedArgv): readonly string[] {
+  return argv.texts("verify").filter((rule) => rule !== "");
 }
 
 /** Finds the registry's URL: `--registry` or, for `check`, `explain` and `verify`, an argument. */

@@ -22,7 +22,6 @@ export function readDeploying(argv: ParsedArgv) {
     windows: argv.texts("window").filter((times) => times !== ""),
     minAgeMs: duration(argv, "min-age", 0),
     noDowngrade: argv.flag("no-downgrade"),
-    verify: argv.texts("verify"),
     trustedRoot: text(argv, "trusted-root"),
     confirmMajor: argv.flag("confirm-major"),
     maxStalenessMs: longDuration(argv, "max-staleness"),

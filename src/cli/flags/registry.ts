@@ -7,9 +7,15 @@ import { duration, port, text, textOr, unexpected } from "./values.ts";
 export type RegistryConfig = ReturnType<typeof readGateway>;
 
 export function readGateway(argv: ParsedArgv) {
+  const common = readCommon(argv, readUpstream(argv));
+  if (common.verify.length > 0) {
+    throw new ConfigError(
+      "Cannot use verify= in --upstream: machines verify what they deploy; set --verify there",
+    );
+  }
   return {
     command: "registry" as const,
-    ...readCommon(argv, readUpstream(argv)),
+    ...common,
     port: listenPort(argv),
     host: textOr(argv, "host"),
     /** Whether addresses other than loopback are allowed without a token. */

@@ -1,4 +1,3 @@
-import { X509Certificate } from "node:crypto";
 import { DewyError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { Proof } from "../../core/proof.ts";
@@ -10,7 +9,7 @@ import { logProof } from "../sigstore_bundle/prove.ts";
 import { type TrustedRoot, trustedRoots } from "../sigstore_bundle/trusted_root.ts";
 import type { Subject, VerifierDriver, VerifyContext } from "../types.ts";
 import { unproved } from "../unproved.ts";
-import { type Attested, problemOf } from "./identity.ts";
+import { problemOf } from "./identity.ts";
 import { type GitHubRule, parseGitHubRule } from "./rule.ts";
 
 export const github: VerifierDriver = {
@@ -101,13 +100,9 @@ async function tryBundle(
 ): Promise<Proof | string> {
   try {
     const bundle = parseBundle(json);
-    const isOfGitHub = isIssuedByGitHub(bundle);
-    const roots = await rootsOf(isOfGitHub, context, signal);
+    const roots = await rootsOf(bundle, context, signal);
     const signed = await verifyByAny(roots, bundle, file);
-    const attested: Attested = { ...signed, isOfGitHub };
-    const problem = problemOf(attested, rule, subject.tag);
-    if (problem !== undefined) return problem;
-    return proofOf(signed, rule, checksums);
+    return problemOf(signed, rule, subject.tag) ?? proofOf(signed, rule, checksums);
   } catch (error) {
     if (error instanceof DewyError) throw error;
     return error instanceof EvidenceError
@@ -116,22 +111,15 @@ async function tryBundle(
   }
 }
 
-/** GitHub has an instance of Sigstore of its own, for private repositories and for releases. */
-function isIssuedByGitHub({ signer }: Bundle): boolean {
-  if (signer.kind === "key") throw new BundleError("it is signed with a key, not by a workflow");
-  return new X509Certificate(signer.certificate).issuer.split("\n").includes("O=GitHub, Inc.");
-}
-
+/** GitHub's own instance of Sigstore, for private repositories and for releases, has no log. */
 function rootsOf(
-  isOfGitHub: boolean,
+  { entries }: Bundle,
   context: VerifyContext,
   signal: AbortSignal,
 ): Promise<readonly TrustedRoot[]> {
-  const { githubRoots } = context;
-  return trustedRoots(
-    isOfGitHub && githubRoots !== undefined ? { ...context, sigstoreRoots: githubRoots } : context,
-    signal,
-  );
+  const { githubRoots = context.sigstoreRoots } = context;
+  const isLogged = entries.length > 0;
+  return trustedRoots(isLogged ? context : { ...context, sigstoreRoots: githubRoots }, signal);
 }
 
 async function verifyByAny(
@@ -159,7 +147,7 @@ function proofOf(
     kind: "github",
     evidence: `attestation of ${repository} on GitHub`,
     checksums: checksums?.name,
-    identity,
+    identity: { ...identity, repository: `https://github.com/${repository}` },
     ...logProof(entries),
     signedAt: signedAt.toISOString(),
   };

@@ -2,11 +2,7 @@ import * as v from "valibot";
 import type { Signed } from "../sigstore/keyless.ts";
 import type { GitHubRule } from "./rule.ts";
 
-/** An attestation whose signature holds. */
-export interface Attested extends Pick<Signed, "identity" | "statement"> {
-  /** Whether its certificate is of GitHub's own authority. */
-  isOfGitHub: boolean;
-}
+type Attested = Pick<Signed, "identity" | "statement">;
 
 const HOST = "https://github.com";
 const ISSUER = "https://token.actions.githubusercontent.com";
@@ -15,10 +11,10 @@ const RELEASES = "https://dotcom.releases.github.com";
 const PROVENANCE = "https://slsa.dev/provenance/";
 const RELEASE = "https://in-toto.io/attestation/release/";
 
-/** Why an attestation is not one of the rule; `undefined` if it is. */
+/** Why an attestation whose signature holds is not one of the rule; `undefined` if it is. */
 export function problemOf(attested: Attested, rule: GitHubRule, tag: string): string | undefined {
-  const { identity, statement, isOfGitHub } = attested;
-  if (isOfGitHub && identity.subject === RELEASES && identity.issuer === "") {
+  const { identity, statement } = attested;
+  if (identity.subject === RELEASES && identity.issuer === "") {
     return releaseProblem(statement, rule, tag);
   }
   const { repository, workflow = `${rule.repository}/*` } = rule;

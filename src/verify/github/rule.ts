@@ -12,7 +12,7 @@ const SYNTAX = "github=OWNER/REPO[@WORKFLOW]";
 // https://docs.github.com/rest/repos/repos: names are ASCII letters, digits, "-", "_" and ".".
 const REPOSITORY = /^(?!\.{1,2}\/)[\w.-]{1,100}\/(?!\.{1,2}$)[\w.-]{1,100}$/;
 const WORKFLOW =
-  /^(?:(?<owner>[\w.-]+\/[\w.-]+)\/)?(?:\.github\/workflows\/)?(?<file>[^/@\s]+\.ya?ml)$/;
+  /^(?:(?:(?<owner>[\w.-]+\/[\w.-]+)\/)?\.github\/workflows\/)?(?<file>[^/@\s]+\.ya?ml)$/;
 
 /**
  * Parses `OWNER/REPO`, `OWNER/REPO@release.yml`, or `OWNER/REPO@OTHER/REPO/.github/workflows/build.yml` for a reusable
