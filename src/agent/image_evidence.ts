@@ -1,5 +1,5 @@
 import type { CommonConfig } from "../cli/flags/common.ts";
-import type { ImageEvidence } from "../core/image_evidence.ts";
+import type { ImageEvidence } from "../core/proof.ts";
 import type { Artifact } from "../core/types.ts";
 import type { LocatorBase } from "../registries/driver.ts";
 import { prepare } from "../registries/load.ts";

@@ -1,7 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
-import type { ImageEvidence } from "../core/image_evidence.ts";
-import type { Proof, VerifyKind } from "../core/proof.ts";
+import type { ImageEvidence, Proof, VerifyKind } from "../core/proof.ts";
 import type { Artifact } from "../core/types.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
