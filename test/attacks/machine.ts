@@ -30,11 +30,11 @@ export interface Machine {
 }
 
 interface PollOptions {
-  /** How much later than now it is. */
-  laterMs?: number;
   flags?: readonly string[];
   /** Receives every event when it happens. */
   on?: (event: DewyEvent) => void;
+  /** Every request waits for it. */
+  beforeRequest?: () => Promise<void> | undefined;
 }
 
 export interface Polled {
@@ -51,7 +51,7 @@ export async function machine(courier: Courier): Promise<Machine> {
   const store = stateFile(statePath(root), () => {});
   return {
     root,
-    async poll({ laterMs = 0, flags = [], on } = {}) {
+    async poll({ flags = [], on, beforeRequest } = {}) {
       const events: DewyEvent[] = [];
       const argv = ["assets", "--once", "--directory", root, "--registry", courier.url];
       const config = readAssets(parseArgv([...argv, ...flags]));
@@ -59,13 +59,16 @@ export async function machine(courier: Courier): Promise<Machine> {
         events.push(event);
         on?.(event);
       };
-      const fetch = courier.fetch ?? (() => Promise.reject(new Error("no network")));
-      const clock = impatientClock(laterMs);
+      const network = courier.fetch ?? (() => Promise.reject(new Error("no network")));
+      const fetch: typeof globalThis.fetch = async (input, init) => {
+        await beforeRequest?.();
+        return network(input, init);
+      };
       const context: CommandContext = {
         ...fakeProcess({ env }),
-        ...{ clock, fetch, emit, version: "0.0.0" },
+        ...{ clock: impatientClock, fetch, emit, version: "0.0.0" },
         ...{ registries: hostRegistries, notifiers: {} },
-        io: await createHostIo({ env, fetch, clock, emit }),
+        io: await createHostIo({ env, fetch, clock: impatientClock, emit }),
         redactor: () => (text) => text,
       };
       const exitCode = await runAssets(config, context);
@@ -81,13 +84,10 @@ export async function machine(courier: Courier): Promise<Machine> {
 const PATIENCE_MS = 10_000;
 
 /** Retries come at once. Timeouts, which are longer, are those of the system. */
-function impatientClock(laterMs: number): Clock {
-  return {
-    ...systemClock,
-    now: () => Date.now() + laterMs,
-    sleep: (ms, signal) => systemClock.sleep(ms < PATIENCE_MS ? 0 : ms, signal),
-  };
-}
+const impatientClock: Clock = {
+  ...systemClock,
+  sleep: (ms, signal) => systemClock.sleep(ms < PATIENCE_MS ? 0 : ms, signal),
+};
 
 function reasonIn(event: DewyEvent): string[] {
   if (event.type === "failed") return [event.error.message];
