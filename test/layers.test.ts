@@ -81,6 +81,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "verify/sigstore",
     "registries",
     "registries/github",
+    "registries/oci",
     "notifiers",
     "deploy",
     "host",
@@ -129,6 +130,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "container/replicas": [
     "core",
+    "verify",
     "deploy",
     "deployers",
     "registries/oci",
@@ -147,6 +149,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   container: [
     "core",
+    "verify",
     "control",
     "deploy",
     "registries/oci",
