@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { VerificationError } from "../../src/core/error.ts";
 import { missingRadosgw, type Radosgw, startRadosgw } from "../peers/radosgw.ts";
 import { COURIERS, type Courier, radosgwCourier } from "./couriers.ts";
-import { machine, type Polled } from "./machine.ts";
+import { machine, outcomeOf } from "./machine.ts";
 import { makeSigners, policy, type Signers } from "./signers.ts";
 import { release, type Scene, THREATS, type Threat } from "./threats.ts";
 
@@ -21,17 +20,6 @@ async function running({ rule, isUpdated }: Threat, courier: Courier): Promise<S
     await scene.host.poll({ flags });
   }
   return scene;
-}
-
-function outcomeOf({ events }: Polled): Threat["outcome"] | undefined {
-  const types = new Set(events.map(({ type }) => type));
-  if (types.has("waiting")) return "held";
-  if (types.has("listing-stale")) return "warned";
-  const failed = events.find((event) => event.type === "failed");
-  if (failed === undefined) return undefined;
-  const { cause } = failed.error;
-  if (cause instanceof VerificationError) return "unverified";
-  return types.has("downloaded") ? undefined : "not downloaded";
 }
 
 async function attack(threat: Threat, courier: Courier): Promise<void> {

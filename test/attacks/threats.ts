@@ -3,7 +3,7 @@ import { ARTIFACT, makeArtifact } from "../e2e/archive.ts";
 import { type SIGNER, WORKFLOW } from "../fakes/sigstore.ts";
 import { sha256Hex } from "../support/subject.ts";
 import type { Content, Courier, Files } from "./couriers.ts";
-import type { Machine } from "./machine.ts";
+import type { Machine, Outcome } from "./machine.ts";
 import type { Rule, Signers } from "./signers.ts";
 
 export interface Scene {
@@ -14,8 +14,7 @@ export interface Scene {
 
 export interface Threat {
   name: string;
-  /** Whether it is refused by its signature, held for an operator, or not even downloaded. */
-  outcome: "unverified" | "held" | "not downloaded" | "warned";
+  outcome: Outcome;
   /** What the error says. */
   error: RegExp;
   /** Which rule the machine has. Defaults to the identity of the workflow. */
