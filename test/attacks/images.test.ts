@@ -8,15 +8,19 @@ import { dryDeployer } from "../../src/container/supervision.ts";
 import { openImageVerification } from "../../src/container/verification.ts";
 import { findRelease } from "../../src/deploy/state.ts";
 import { openReleaseDirectory } from "../../src/deployers/release_directory.ts";
+import { hostPlatform } from "../../src/host/platform.ts";
 import { isImageRegistry } from "../../src/registries/oci/image_registry.ts";
 import { type FakeEngine, fakeEngine } from "../fakes/engine.ts";
 import { attachBundle, attachSignatures, signImage } from "../fakes/image_signatures.ts";
-import { type FakeOci, fakeOci } from "../fakes/oci.ts";
+import { errorOf, type FakeOci, fakeOci } from "../fakes/oci.ts";
 import { type BundleJson, type FakeSigstore, simplePayload, WORKFLOW } from "../fakes/sigstore.ts";
 import { type Machine, machine, type Outcome, outcomeOf, type Run } from "./machine.ts";
 import { makeSigners, policy, type Rule, type Signers } from "./signers.ts";
 
 const NEW = "v1.2.0";
+const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+const INDEX = "application/vnd.oci.image.index.v1+json";
+const { arch } = hostPlatform();
 const DAY_MS = 86_400_000;
 
 let signers: Signers;
@@ -266,6 +270,65 @@ describe("an attack through an image registry", () => {
     expect(engine.calls.filter((call) => call.startsWith("pull"))).toEqual(pulls);
   });
 });
+
+describe("a machine that wants signed images", () => {
+  test("refuses an index that is not the signed one, whatever the registry says", async () => {
+    const scene = await running();
+    const { oci, host, engine } = scene;
+    const index = oci.push(NEW, { platforms: [{ os: "linux", architecture: arch }] });
+    await sign(oci, index, signers.ours, subjectFor(NEW));
+    const evil = push(scene, "evil", "evil");
+    const manifests = [
+      { mediaType: MANIFEST, digest: evil, size: 1, platform: { os: "linux", architecture: arch } },
+    ];
+    const headers = { "content-type": INDEX, "docker-content-digest": index };
+    oci.options.instead = ({ url }) =>
+      url.endsWith(`/manifests/${NEW}`) || url.endsWith(`/manifests/${index}`)
+        ? Response.json({ schemaVersion: 2, mediaType: INDEX, manifests }, { headers })
+        : undefined;
+    const { reasons } = await host.poll({ flags: await policy(signers) });
+    expect(reasons).toMatch(/the digest should be sha256:\w+, but is sha256:/);
+    expect(await live(scene)).toBe("v1.0.0");
+    expect(engine.calls.filter((call) => call.startsWith("pull"))).toHaveLength(1);
+    delete oci.options.instead;
+    publishAll(scene);
+    await host.poll({ flags: await policy(signers) });
+    expect(await live(scene)).toBe(NEW);
+  });
+
+  test.each([401, 403, 429, 500, 503])(
+    "does not take the answer %i for the signature as an answer",
+    async (status) => {
+      const scene = await running();
+      const { oci, host, engine } = scene;
+      await release(scene, NEW);
+      oci.options.instead = ({ url }) =>
+        /\/manifests\/sha256-|\/referrers\//.test(url) ? errorOf(status, "DENIED") : undefined;
+      const polled = await host.poll({ flags: await policy(signers) });
+      expect(outcomeOf(polled)).toBe("unverified");
+      expect(await live(scene)).toBe("v1.0.0");
+      expect(engine.calls.filter((call) => call.startsWith("pull"))).toHaveLength(1);
+      delete oci.options.instead;
+      await host.poll({ flags: await policy(signers) });
+      expect(await live(scene)).toBe(NEW);
+    },
+  );
+
+  test("cannot be asked for kinds that are for files", async () => {
+    const { host } = await running();
+    await expect(host.poll({ flags: ["--verify", "checksums"] })).rejects.toThrow(
+      'Cannot use --verify "checksums" with dewy container: it is for files',
+    );
+  });
+});
+
+/** Lets the engine pull every image. */
+function publishAll({ oci, engine }: Scene): void {
+  for (const { call } of oci.requests) {
+    const [, digest] = /\/manifests\/(sha256:\w+)$/.exec(call) ?? [];
+    if (digest !== undefined) engine.publish(`registry.example/o/app@${digest}`);
+  }
+}
 
 /** Pushing the same image again changes nothing. */
 function digestOf(oci: FakeOci, tag: string): string {
