@@ -277,6 +277,8 @@ describe("a machine that wants signed images", () => {
     const { oci, host, engine } = scene;
     const index = oci.push(NEW, { platforms: [{ os: "linux", architecture: arch }] });
     await sign(oci, index, signers.ours, subjectFor(NEW));
+    const answer = await oci.fetch(`https://registry.example/v2/o/app/manifests/${index}`);
+    const signed = await answer.json();
     const evil = push(scene, "evil", "evil");
     const manifests = [
       { mediaType: MANIFEST, digest: evil, size: 1, platform: { os: "linux", architecture: arch } },
@@ -291,7 +293,7 @@ describe("a machine that wants signed images", () => {
     expect(await live(scene)).toBe("v1.0.0");
     expect(engine.calls.filter((call) => call.startsWith("pull"))).toHaveLength(1);
     delete oci.options.instead;
-    publishAll(scene);
+    engine.publish(`registry.example/o/app@${signed.manifests[0].digest}`);
     await host.poll({ flags: await policy(signers) });
     expect(await live(scene)).toBe(NEW);
   });
@@ -321,14 +323,6 @@ describe("a machine that wants signed images", () => {
     );
   });
 });
-
-/** Lets the engine pull every image. */
-function publishAll({ oci, engine }: Scene): void {
-  for (const { call } of oci.requests) {
-    const [, digest] = /\/manifests\/(sha256:\w+)$/.exec(call) ?? [];
-    if (digest !== undefined) engine.publish(`registry.example/o/app@${digest}`);
-  }
-}
 
 /** Pushing the same image again changes nothing. */
 function digestOf(oci: FakeOci, tag: string): string {
