@@ -111,6 +111,13 @@ export function registryContract(name: string, driver: ContractDriver): void {
       }
     });
 
+    it("names every tag that it lists, those it does not choose as well", async () => {
+      const { registry } = await open([{ tag: "v1.0.0" }, { tag: "v0.9.0" }, { tag: "nightly" }]);
+      const tags = new Set<string>();
+      await registry.resolve({ onTag: (tag) => tags.add(tag) });
+      expect([...tags].sort()).toEqual(["nightly", "v0.9.0", "v1.0.0"]);
+    });
+
     unless("backdating")("reports when the release was published", async () => {
       const { release } = ready(await current([{ tag: "v1.0.0", createdAt: released(90) }]));
       expect(release.createdAt).toEqual(released(90));

@@ -34,9 +34,16 @@ export function openImg(locator: OciLocator, io: RegistryContext): ImageRegistry
   });
   // Registries keep listing tags whose images have been deleted.
   const registry = skipAbandoned(listed);
-  const translate = ({ signal, explain, exclude, tag }: ResolveOptions = {}): ResolveOptions => ({
+  const translate = ({
     signal,
     explain,
+    onTag,
+    exclude,
+    tag,
+  }: ResolveOptions = {}): ResolveOptions => ({
+    signal,
+    explain,
+    onTag,
     exclude: exclude && source.versions(exclude),
     tag: tag && versionOf(tag, locator.calver),
   });
