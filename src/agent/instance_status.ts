@@ -35,6 +35,7 @@ export async function directoryStatus(subject: StatusSubject): Promise<InstanceS
     })),
     ...(state.pinned && { pinned: { ...decisionOf(state.pinned), tag: state.pinned.tag } }),
     ...(state.paused && { paused: decisionOf(state.paused) }),
+    ...(state.signers && { signers: state.signers.map((one) => ({ ...one })) }),
     ...(state.order && { order: orderOf(state.order) }),
   };
 }

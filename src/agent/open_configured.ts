@@ -7,7 +7,10 @@ import type { CommandContext } from "./context.ts";
 type Config = Pick<CommonConfig, "registry" | "slot" | "calver">;
 
 /** `--slot` and `--calver` override the options of the registry's URL. */
-function optionsOf({ slot, calver }: Config, { io, registries }: CommandContext): RegistryOptions {
+export function optionsOf(
+  { slot, calver }: Config,
+  { io, registries }: CommandContext,
+): RegistryOptions {
   return { ...io, registries, slot, calver };
 }
 

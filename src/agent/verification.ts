@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { readlink } from "node:fs/promises";
+import { basename, join } from "node:path";
 import type { FetchConfig } from "../cli/flags/assets.ts";
-import { isAccepted } from "../deploy/trust.ts";
+import { isAccepted, replacedBefore } from "../deploy/trust.ts";
 import { statePath } from "../host/files/own_paths.ts";
 import { readState } from "../host/files/state_file.ts";
 import { type Gate, type GateMemory, openGate } from "../verify/gate.ts";
@@ -22,14 +23,13 @@ export async function openVerification(
   config: Config,
   root: string,
   context: CommandContext,
-  more: Pick<VerifyContext, "image"> = {},
 ): Promise<Verification> {
   const policy = parsePolicy(config.verify);
   // These modules are large, and nothing needs them then.
   if (policy.mode === "none") return { policy, gate: openGate(policy, [], hostContext(context)) };
   const cacheDirectory = join(root, ".dewy", "sigstore");
   const { registry, trustedRoot } = config;
-  const evidence = { trustedRoot, cacheDirectory, ...more };
+  const evidence = { trustedRoot, cacheDirectory };
   const host = await loadVerifiers(registry, evidence, context);
   return { policy, gate: openGate(policy, host.drivers, host.context, memoryOf(root)) };
 }
@@ -37,15 +37,15 @@ export async function openVerification(
 /** Loads everything that this machine can verify: releases of a registry, or files. */
 export async function loadVerifiers(
   registry: string | undefined,
-  more: Pick<VerifyContext, "trustedRoot" | "cacheDirectory" | "image">,
+  more: Pick<VerifyContext, "trustedRoot" | "cacheDirectory">,
   context: CommandContext,
 ): Promise<{ drivers: readonly VerifierDriver[]; context: VerifyContext }> {
   const [{ HOST_VERIFIERS }, { withRefreshedRoot }, { githubEvidence }] = await Promise.all([
     import("../verify/host_table.ts"),
     import("../verify/sigstore/roots.ts"),
-    import("./github_evidence.ts"),
+    import("../registries/github/evidence.ts"),
   ]);
-  const github = githubEvidence(registry, context);
+  const github = githubEvidence(registry, context.io);
   return {
     drivers: HOST_VERIFIERS,
     context: withRefreshedRoot({ ...hostContext(context), github, ...more }),
@@ -61,5 +61,9 @@ function memoryOf(root: string): GateMemory {
   return {
     signers: async () => (await state()).signers ?? [],
     isAccepted: async ({ tag, sha256 }) => isAccepted(await state(), tag, `sha256:${sha256}`),
+    replacedBefore: async ({ tag, sha256 }) => {
+      const live = basename(await readlink(join(root, "current")).catch(() => ""));
+      return replacedBefore(await state(), live, { tag, digest: `sha256:${sha256}` });
+    },
   };
 }

@@ -162,6 +162,10 @@ export const InstanceStatus = v.object({
   ),
   pinned: v.optional(v.object({ ...decision, tag: v.string() })),
   paused: v.optional(v.object(decision)),
+  /** The signers that versions must have, each with the version that it was first seen with, or accepted with. */
+  signers: v.optional(
+    v.array(v.object({ kind: v.string(), signer: v.string(), tag: v.string(), at: when })),
+  ),
   /** A command that is being carried out, or that waits for the next start. */
   order: v.optional(v.object({ ...decision, kind: v.string(), tag: v.optional(v.string()) })),
 });

@@ -14,6 +14,8 @@ export interface Candidate {
   isNamed?: boolean;
   /** The files of the release, for its verification. */
   files?: readonly Artifact[];
+  /** What the registry lists, if the poll has chosen the version and the registry lists its tags. */
+  listing?: { tags: ReadonlySet<string>; calver: string };
 }
 
 export interface Staged {

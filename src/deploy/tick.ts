@@ -82,7 +82,7 @@ export async function tick(
   if (choice.kind === "stay" || choice.candidate === undefined) return unchanged;
   // It changes what is live, and the next poll decides again.
   if (state.order !== undefined && state.order.kind !== "restart") return unchanged;
-  const { candidate } = choice;
+  const candidate = { ...choice.candidate, ...listedBy(watch.listing, policy) };
   const waitsUntil = failed.waitsUntil(candidate);
   if (waitsUntil !== undefined) {
     return { ...unchanged, waitsUntil, failedWith: failed.reasonOf(candidate) };
@@ -113,6 +113,11 @@ export async function tick(
     if (thrown instanceof GivenUp) return { ...unchanged, waiting: waits, isGivenUp: true };
     return failure(thrown);
   }
+}
+
+function listedBy(listing: Listing | undefined, { calver }: VersionPolicy) {
+  const tags = listing?.tags;
+  return tags === undefined || tags.size === 0 ? {} : { listing: { tags, calver } };
 }
 
 /** Asked again during the deploy of a poll, because an operator may have decided something meanwhile. */

@@ -6,10 +6,10 @@ import type { Subject } from "../verify/types.ts";
 
 /** A downloaded artifact, with the files that its release has beside it. */
 export function releaseSubject(
-  { release: { tag }, artifact: { name }, files = [] }: Candidate,
+  { release: { tag }, artifact: { name }, files = [], listing }: Candidate,
   { path, sha256, bytes: size }: Downloaded,
   source: ReadFilesOptions,
 ): Subject {
   const open = () => streamFile(path);
-  return { tag, name, sha256, size, open, files, read: readFilesOf(source) };
+  return { tag, name, sha256, size, open, files, listing, read: readFilesOf(source) };
 }

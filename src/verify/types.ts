@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
-import type { Proof, VerifyKind } from "../core/proof.ts";
+import type { GitHubEvidence, ImageEvidence, Proof, VerifyKind } from "../core/proof.ts";
 import type { Artifact } from "../core/types.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
@@ -8,6 +8,7 @@ export type Bytes = Uint8Array<ArrayBuffer>;
 /** As `node:crypto` names them. */
 export type HashName = "sha256" | "sha384" | "sha512" | "blake2b512";
 
+/** Begins a hash, as `createHash` of `node:crypto` does. */
 export type CreateHash = (name: HashName) => {
   update(data: Uint8Array): unknown;
   digest(): Uint8Array;
@@ -28,8 +29,18 @@ export interface Subject {
   open?: (() => ReadableStream<Uint8Array>) | undefined;
   /** All files of the release. */
   files: readonly Artifact[];
+  /** What the registry lists, if dewy has chosen the newest version by itself. */
+  listing?: ListedTags | undefined;
+  /** What the registry has beside an image; absent for files. */
+  image?: ImageEvidence | undefined;
   /** Reads one of the files. Rejects if it has more than `maxBytes`. */
   read(file: Artifact, maxBytes: number): Promise<Uint8Array>;
+}
+
+export interface ListedTags {
+  tags: ReadonlySet<string>;
+  /** The CalVer format of the tags; empty for SemVer. */
+  calver: string;
 }
 
 export interface VerifyContext {
@@ -50,34 +61,6 @@ export interface VerifyContext {
   githubRoots?: ((signal: AbortSignal) => Promise<readonly unknown[]>) | undefined;
   /** The attestations on GitHub; absent on the edge. */
   github?: GitHubEvidence | undefined;
-  /** The signatures and attestations of an image; absent for files. */
-  image?: ImageEvidence | undefined;
-}
-
-/** The attestations that GitHub has of files, asked for with the credentials of `ghr://`. */
-export interface GitHubEvidence {
-  /** `OWNER/REPO` of a `ghr://` registry; without it, `auto` does not ask. */
-  repository?: string | undefined;
-  /**
-   * The Sigstore bundles about a file; empty if there are none.
-   *
-   * @throws RemoteError or CredentialError if GitHub does not answer.
-   */
-  list(repository: string, sha256: string, signal: AbortSignal): Promise<readonly unknown[]>;
-}
-
-/** What an image registry has beside an image: by cosign's tags, and as OCI 1.1 referrers. */
-export interface ImageEvidence {
-  /** Each as a Sigstore bundle in JSON, or as a simple signing payload with its annotations. */
-  list(digest: string, signal: AbortSignal): Promise<readonly ImageSignature[]>;
-}
-
-export interface ImageSignature {
-  /** Where it was found: a tag, or the digest of a manifest. */
-  evidence: string;
-  bundle?: string | undefined;
-  /** Cosign's simple signing: https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md */
-  simple?: { payload: Uint8Array; annotations: Readonly<Record<string, string>> } | undefined;
 }
 
 /** One rule of a policy, ready to verify releases. */
@@ -98,8 +81,12 @@ export interface VerifierDriver {
   readonly description: string;
   /** Whether the evidence comes from a service of its own: if that does not answer, `auto` does not block. */
   readonly isService?: true;
-  /** Reads the value of the rule. Throws a ConfigError that names `--verify`. Key files are read at the first use. */
-  open(value: string, context: VerifyContext): Verifier;
+  /**
+   * Reads the value of the rule. Throws a ConfigError that names `--verify`. Key files are read at the first use.
+   *
+   * @param rules The other rules of the policy, for `index`.
+   */
+  open(value: string, context: VerifyContext, rules?: readonly Verifier[]): Verifier;
   /**
    * For `auto`: the proofs that the release offers, of any signer; empty if it offers none.
    *

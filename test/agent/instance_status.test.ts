@@ -38,6 +38,7 @@ describe("directoryStatus", () => {
       pinned: { user: "alice", message: "until monday", at: AT, tag: "v1.0.0" },
       paused: { user: "bob", at: AT },
       skipped: [{ user: "bob", at: AT, tag: "v1.1.0", andEarlier: true }],
+      signers: [{ kind: "ssh", signer: "SHA256:key", tag: "v1.0.0", at: AT }],
       order: {
         id: "1",
         kind: "rollback",
@@ -63,6 +64,7 @@ describe("directoryStatus", () => {
       pinned: { user: "alice", message: "until monday", at: AT, tag: "v1.0.0" },
       paused: { user: "bob", at: AT },
       skipped: [{ user: "bob", at: AT, tag: "v1.1.0", andEarlier: true }],
+      signers: [{ kind: "ssh", signer: "SHA256:key", tag: "v1.0.0", at: AT }],
       order: { user: "bob", at: AT, kind: "rollback", tag: "v1.0.0" },
     });
   });

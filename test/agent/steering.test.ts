@@ -101,6 +101,31 @@ describe.each(MODES)("the commands of operators to dewy %s", (mode) => {
     expect((await agent.steer({ command: "poll" })).text).toBe("v1.2.0 deployed");
   });
 
+  it("accepts a version with another signer, and polls at once", async () => {
+    const agent = await running(mode, "v1.0.0");
+    agent.publish("v2.0.0");
+    expect((await agent.steer({ command: "trust accept", tag: "v2.0.0" })).text).toBe(
+      "v2.0.0 is accepted with any signer or none; later versions must have its signers, if it has any",
+    );
+    expect((await agent.state()).accepted).toMatchObject([{ tag: "v2.0.0", user: "alice" }]);
+    await expect.poll(() => agent.live(), { timeout: 10_000, interval: 5 }).toBe("v2.0.0");
+    expect(eventsOf(agent.events, "ordered")).toContainEqual({
+      type: "ordered",
+      command: "trust accept v2.0.0",
+      operator: { user: "alice", message: undefined },
+    });
+  });
+
+  it("accepts no signer where --verify says what versions must have", async () => {
+    const agent = await steeredAgent({ mode, argv: ["--verify", "checksums"] });
+    agent.publish("v1.0.0");
+    await agent.start();
+    await expect(agent.steer({ command: "trust accept", tag: "v2.0.0" })).rejects.toThrow(
+      "Cannot accept v2.0.0: dewy runs with --verify checksums",
+    );
+    expect((await agent.state()).accepted).toBeUndefined();
+  });
+
   it("keeps what was decided over a restart", async () => {
     const agent = await running(mode, "v1.0.0");
     await agent.steer({ command: "pause" });

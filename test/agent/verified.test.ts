@@ -153,7 +153,7 @@ test("--verify none says at every start that nothing is verified", async () => {
 test("a wrong value is refused before anything is downloaded", async () => {
   const app = await machine();
   await app.publish("v1.0.0");
-  await expect(app.run("--verify", "sigstore=whoever")).rejects.toThrow("--verify");
+  await expect(app.run("--verify", "sigstore=release@example.com")).rejects.toThrow("--verify");
   await expect(app.run("--verify", "none", "--verify", "checksums")).rejects.toThrow("combined");
   expect(app.events).toEqual([]);
 });

@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { VerificationError } from "../../src/core/error.ts";
+import { RemoteError, VerificationError } from "../../src/core/error.ts";
 import type { Proof } from "../../src/core/proof.ts";
-import type { DeployContext } from "../../src/deploy/deployer.ts";
+import type { Candidate, DeployContext } from "../../src/deploy/deployer.ts";
 import { FailedCandidates } from "../../src/deploy/failed_candidates.ts";
+import { carryOutDeploy } from "../../src/deploy/orders.ts";
+import { type DeployState, EMPTY_STATE } from "../../src/deploy/state.ts";
 import { tick } from "../../src/deploy/tick.ts";
-import { acceptTag, isAccepted } from "../../src/deploy/trust.ts";
+import { acceptTag, isAccepted, replacedBefore } from "../../src/deploy/trust.ts";
 import { parsePolicy } from "../../src/verify/policy.ts";
 import {
   candidate,
@@ -65,7 +67,7 @@ describe("auto", () => {
     expect(trusted(made)).toBeUndefined();
   });
 
-  test("the signer of an accepted version replaces the one before, once", async () => {
+  test("the signer of an accepted version replaces the previous one, once", async () => {
     const made = world([], { "v1.0.0": ["A"], "v2.0.0": ["B"], "v3.0.0": ["C"] });
     const accept = (tag: string) => made.context.store.update((s) => acceptTag(s, tag, ALICE, 0));
     await made.deploy("v1.0.0");
@@ -155,4 +157,103 @@ test("an unverified version is retried with backoff, and not marked bad", async 
   delete fail.stage;
   await io.clock.sleep(2_000);
   expect((await poll()).deployed).toBe(true);
+});
+
+describe("an earlier version that is published again", () => {
+  const release = (tag: string, digest: string) => ({
+    ...{ id: tag, tag, artifact: "app", directory: `d-${tag}`, stagedAt: "" },
+    digest: `sha256:${digest}`,
+  });
+  const of = (...staged: readonly [string, string][]): DeployState => ({
+    ...EMPTY_STATE,
+    releases: staged.map(([tag, digest]) => release(tag, digest)),
+    known: staged.map(([tag, digest]) => release(tag, digest)),
+  });
+  const earlier = (state: DeployState, live: string, digest: string, tag = "v2.0.0") =>
+    replacedBefore(state, `d-${live}`, { tag, digest: `sha256:${digest}` });
+
+  test("is found by its bytes, if another one has replaced it", () => {
+    const state = of(["v1.0.0", "a"], ["v1.1.0", "b"]);
+    expect(earlier(state, "v1.1.0", "a")).toBe("v1.0.0");
+    expect(earlier({ ...state, releases: state.releases.slice(1) }, "v1.1.0", "a")).toBe("v1.0.0");
+    expect(earlier(state, "v1.1.0", "c")).toBeUndefined();
+    expect(earlier(state, "gone", "a")).toBeUndefined();
+  });
+
+  test("is found if the registry states other digests", () => {
+    const state = of(["v1.0.0", "a"], ["v1.1.0", "b"]);
+    const verified = { policy: "auto", digest: "sha256:a", signers: [] };
+    const releases = state.releases.map((one) =>
+      one.tag === "v1.0.0" ? { ...one, digest: "md5:a", verified } : one,
+    );
+    expect(earlier({ ...state, releases, known: [] }, "v1.1.0", "a")).toBe("v1.0.0");
+  });
+
+  test("is not one that runs, such as a release candidate that becomes the release", () => {
+    expect(earlier(of(["v2.0.0-rc.1", "a"]), "v2.0.0-rc.1", "a")).toBeUndefined();
+    expect(earlier(of(["v1.0.0", "a"], ["v1.1.0", "b"]), "v1.0.0", "a")).toBeUndefined();
+  });
+
+  test("is not one that has not been replaced, because it was staged later", () => {
+    const state = of(["v1.0.0", "a"], ["v1.1.0", "b"]);
+    expect(earlier(state, "v1.0.0", "b")).toBeUndefined();
+  });
+
+  test("is not the same version, which an operator goes back to", () => {
+    expect(earlier(of(["v1.0.0", "a"], ["v1.1.0", "b"]), "v1.1.0", "a", "v1.0.0")).toBe(undefined);
+  });
+});
+
+test("a rate limit of the service that was asked sets the retry", async () => {
+  const made = testWorld(testRegistry(ready("v1.0.0")));
+  const { io } = made;
+  const failed = new FailedCandidates({ intervalMs: 1_000, clock: io.clock, random: () => 0 });
+  const cause = new RemoteError("429", { retryAfterMs: 600_000 });
+  made.fail.stage = new VerificationError("it cannot be evaluated now", { cause });
+  const policy = { ...policyOf, acceptChanged: [] };
+  const { failure } = await tick({ policy, failed }, io, never());
+  expect(failure?.retryAt).toBe(io.clock.now() + 600_000);
+});
+
+describe("an operator's deploy", () => {
+  const carryOut = (context: DeployContext, tag: string) => {
+    const order = {
+      id: "1",
+      user: "alice",
+      at: "2026-01-01T00:00:00Z",
+      kind: "deploy",
+      tag,
+    } as const;
+    const signals = { signal: never(), stop: never() };
+    return carryOutDeploy(order, { context, ...signals, progress() {}, background() {} });
+  };
+
+  test("is verified with the files of the release", async () => {
+    const files = [{ name: "app.sig", url: "test://app.sig" }];
+    const made = testWorld(testRegistry({ kind: "ready", ...candidate("v1.0.0"), files }));
+    const { deployer } = made.io;
+    const staged: Candidate[] = [];
+    const stage: typeof deployer.stage = (found, ...rest) => {
+      staged.push(found);
+      return deployer.stage(found, ...rest);
+    };
+    await carryOut({ ...made.io, deployer: { ...deployer, stage } }, "v1.0.0");
+    expect(staged).toMatchObject([{ files }]);
+  });
+
+  test("takes an unverified version from the disk only if it has served here before", async () => {
+    const made = world([], { "v1.0.0": ["A"] });
+    const { registry, fail } = made;
+    await made.deploy("v0.9.0");
+    await made.deploy("v1.0.0");
+    fail.activate = new Error("the disk is full");
+    await expect(made.deploy("v1.1.0")).rejects.toThrow("the disk is full");
+    delete fail.activate;
+    registry.resolve = async () => {
+      throw new RemoteError("503");
+    };
+    const strict: DeployContext = { ...made.context, verify: parsePolicy(["ssh=FILE"]) };
+    await expect(carryOut(strict, "v1.1.0")).rejects.toThrow("503");
+    expect(await carryOut(strict, "v0.9.0")).toMatchObject({ isNew: true });
+  });
 });

@@ -1,14 +1,59 @@
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
+import { VerificationError } from "../../src/core/error.ts";
+import type { DewyEvent } from "../../src/core/event.ts";
+import type { Proof } from "../../src/core/proof.ts";
+import type { Staged } from "../../src/deploy/deployer.ts";
 import { openReleaseDirectory } from "../../src/deployers/release_directory.ts";
 import { stageRelease } from "../../src/deployers/stage_release.ts";
 import { cacheDirectory } from "../../src/host/download/cache_directory.ts";
-import { candidate, testRegistry } from "../deploy/world.ts";
+import type { Gate } from "../../src/verify/gate.ts";
+import type { Subject } from "../../src/verify/types.ts";
+import { candidate, eventsOf, never, testRegistry } from "../deploy/world.ts";
+import { sha256Hex } from "../support/subject.ts";
 import { tempDirectory } from "../support/temp_directory.ts";
 
 const SCRIPT = "#!/bin/sh\necho hello\n";
+
+/** A release with one file, and what has happened to it. */
+async function gated(verify: Gate["verify"]) {
+  const directory = await openReleaseDirectory(await tempDirectory());
+  const events: DewyEvent[] = [];
+  const records: Staged[] = [];
+  let downloads = 0;
+  const run = stageRelease({
+    registry: {
+      ...testRegistry(),
+      open: async ({ name }) => {
+        if (name === "app") downloads += 1;
+        return new Blob([name === "app" ? SCRIPT : "signature"]).stream();
+      },
+    },
+    directory,
+    downloads: () => cacheDirectory(directory.root, undefined),
+    maxArtifactBytes: 1000,
+    maxExpandedBytes: 1000,
+    gate: { verify },
+    clock: systemClock,
+    emit: (event) => events.push(event),
+  });
+  const files = [
+    { name: "app", url: "test://app" },
+    { name: "app.sig", url: "test://app.sig" },
+  ];
+  return {
+    events,
+    records,
+    directory,
+    downloads: () => downloads,
+    stage: () =>
+      run({ ...candidate("v1.0.0", { name: "app" }), files }, never(), async (made) => {
+        records.push(made);
+      }),
+  };
+}
 
 /** Stages a single file, and returns the name, permissions and content in the release. */
 async function stage(tag: string, name: string, content: string, isNamed?: boolean) {
@@ -77,4 +122,70 @@ test("a release that cannot be recorded is not left behind", async () => {
   });
   await expect(full).rejects.toThrow("the disk is full");
   expect(await readdir(join(directory.root, "releases"))).toEqual([]);
+});
+
+const PROOFS: readonly Proof[] = [{ kind: "ssh", evidence: "app.sig", signer: "SHA256:key" }];
+
+test("the gate sees the downloaded bytes, and the files beside them, before anything is unpacked", async () => {
+  let seen: unknown;
+  const release = await gated(async (subject) => {
+    const { tag, name, sha256, size, files } = subject;
+    const unpacked = await readdir(join(release.directory.root, "releases")).catch(() => []);
+    const [, signature] = files;
+    const read = signature && new TextDecoder().decode(await subject.read(signature, 100));
+    const content = await new Response(subject.open?.()).text();
+    seen = { tag, name, sha256, size, read, content, unpacked };
+    return PROOFS;
+  });
+  const { proofs, digest } = await release.stage();
+  expect(seen).toEqual({
+    tag: "v1.0.0",
+    name: "app",
+    sha256: sha256Hex(SCRIPT),
+    size: SCRIPT.length,
+    read: "signature",
+    content: SCRIPT,
+    unpacked: [],
+  });
+  expect({ proofs, digest }).toEqual({ proofs: PROOFS, digest: `sha256:${sha256Hex(SCRIPT)}` });
+  expect(release.records).toMatchObject([{ proofs: PROOFS }]);
+  expect(eventsOf(release.events, "verified")).toEqual([
+    { type: "verified", tag: "v1.0.0", artifact: "app", proofs: PROOFS },
+  ]);
+});
+
+test("nothing is unpacked if the gate stays closed, and a retry downloads nothing again", async () => {
+  let isOpen = false;
+  const release = await gated(async () => {
+    if (isOpen) return PROOFS;
+    throw new VerificationError("it has no signature");
+  });
+  await expect(release.stage()).rejects.toThrow("it has no signature");
+  expect(await readdir(release.directory.root)).toEqual([".dewy"]);
+  expect(release.records).toEqual([]);
+  isOpen = true;
+  await release.stage();
+  expect(release.downloads()).toBe(1);
+});
+
+test("bytes that were changed after the verification are not unpacked", async () => {
+  const release = await gated(async () => {
+    const cache = join(release.directory.root, ".dewy", "cache");
+    await writeFile(join(cache, "app.dewy"), "#!/bin/sh\necho other\n");
+    return PROOFS;
+  });
+  await expect(release.stage()).rejects.toThrow("was changed after it was verified");
+  expect(release.records).toEqual([]);
+  expect(await release.directory.names()).toEqual([]);
+});
+
+test("a large signature is not read", async () => {
+  let error: unknown;
+  const release = await gated(async ({ files, read }: Subject) => {
+    const [, signature] = files;
+    error = await (signature && read(signature, 5).catch((thrown: unknown) => thrown));
+    return [];
+  });
+  await release.stage();
+  expect(error).toMatchObject({ message: expect.stringContaining("more than 5") });
 });

@@ -38,6 +38,11 @@ test("workerd passes the checks of the library", async () => {
   expect(passed).toContain("newest version of a bucket, signed");
 });
 
+test("workerd verifies what a policy names", async () => {
+  const passed = await runInWorker("./test/runtime/verified_case.ts", "verifiedCase", []);
+  expect(passed).toContain("bytes that minisign and a checksum file cover");
+});
+
 test("workerd sends no secrets to another origin, and reports a body that ends early", async () => {
   const servers = [await serveFetch(echoHandler), await serveFetch(echoHandler)];
   try {
@@ -56,8 +61,20 @@ test("workerd sends no secrets to another origin, and reports a body that ends e
 // docs/library.md names these numbers.
 test.each([
   ["the whole library", 'export * from "./mod.ts";', 136],
+  ["the library with a policy", 'export * from "./src/registries/verified/mod.ts";', 168],
   ["only versions and names", 'export { latestTag, selectArtifact } from "./mod.ts";', 16],
 ])("a bundle of %s needs no other module and stays small", async (_, code, maxKibibytes) => {
   const bundle = await bundleForEdge(code, true);
   expect(gzipSync(bundle, { level: 9 }).length).toBeLessThan(maxKibibytes * 1024);
+});
+
+test("the library without a policy contains nothing that verifies", async () => {
+  const [without, withPolicy] = await Promise.all(
+    ["./mod.ts", "./src/registries/verified/mod.ts"].map((entry) =>
+      bundleForEdge(`export * from "${entry}";`),
+    ),
+  );
+  const parts = /src\/verify\/|@noble\/hashes/;
+  expect(withPolicy).toMatch(parts);
+  expect(without).not.toMatch(parts);
 });

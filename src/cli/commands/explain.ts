@@ -1,13 +1,13 @@
 import type { CommandContext } from "../../agent/context.ts";
 import { openConfigured } from "../../agent/open_configured.ts";
-import { compileWindows, type DeployWindows } from "../../agent/windows.ts";
 import type { Explanation } from "../../core/types.ts";
 import { formatPlatform } from "../../platform/platform.ts";
 import type { AskConfig } from "../flags/ask.ts";
+import { compileWindows, type DeployWindows } from "../flags/windows.ts";
 import { type TerminalStyle, terminalStyle } from "../terminal.ts";
-import { type Aged, agedTags, ageJson, resolveAged } from "./age.ts";
+import { agedTags, ageJson, resolveAged } from "./age.ts";
 import { toAnswer } from "./answer.ts";
-import { resolutionText } from "./check.ts";
+import { type Answer, resolutionText, verdictOf } from "./check.ts";
 import { choiceMark, textTable } from "./text_table.ts";
 
 export async function runExplain(config: AskConfig, context: CommandContext): Promise<number> {
@@ -20,8 +20,9 @@ export async function runExplain(config: AskConfig, context: CommandContext): Pr
   const { explanation, ...resolution } = full;
   if (explanation === undefined) throw new TypeError("the registry does not explain its answers");
   const tags = age === undefined ? explanation.tags : agedTags(explanation.tags, age);
+  const verdict = await verdictOf(resolution, registry, config, context);
   const shown: Explained = {
-    ...{ ...explanation, tags, resolution },
+    ...{ ...explanation, tags, resolution, verdict },
     ...(age && { age }),
     ...(windows && { window: windowState(windows, now) }),
   };
@@ -39,7 +40,7 @@ interface WindowState {
   until: Date | undefined;
 }
 
-export interface Explained extends Explanation, Pick<Aged, "age"> {
+export interface Explained extends Explanation, Pick<Answer, "age" | "verdict"> {
   /** Absent without windows. */
   window?: WindowState;
 }
@@ -54,11 +55,12 @@ function windowState(windows: DeployWindows, now: number): WindowState {
 }
 
 /** The JSON of `dewy explain`: docs/operations.md describes its fields. */
-export function explanationJson({ age, window, resolution, ...explanation }: Explained) {
+export function explanationJson({ age, verdict, window, resolution, ...explanation }: Explained) {
   return {
     ...explanation,
     resolution: toAnswer(resolution),
     ...(age && ageJson(age)),
+    ...(verdict && { verification: verdict.json }),
     ...(window && {
       window: { open: window.isOpen, until: window.until?.toISOString() ?? null },
     }),

@@ -1,5 +1,5 @@
 import { readdir, realpath, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import type { CommandContext } from "../../agent/context.ts";
 import { ConfigError } from "../../core/error.ts";
 import type { Artifact } from "../../core/types.ts";
@@ -47,7 +47,7 @@ function digestOnly(target: string): LocalFile | undefined {
 async function localFile(target: string, signal: AbortSignal): Promise<LocalFile> {
   const { path, size } = await regularFile(target, "verify");
   return {
-    tag: dirname(target),
+    tag: dirname(resolve(target)),
     name: basename(target),
     sha256: await hashOfFile(path, signal),
     size,

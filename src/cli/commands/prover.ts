@@ -2,7 +2,7 @@ import type { CommandContext } from "../../agent/context.ts";
 import { loadVerifiers } from "../../agent/verification.ts";
 import { VerificationError } from "../../core/error.ts";
 import type { Proof } from "../../core/proof.ts";
-import { type Gate, NO_MEMORY, type Offer, offersOf, openGate } from "../../verify/gate.ts";
+import { type Offer, offersOf, openGate } from "../../verify/gate.ts";
 import { parsePolicy } from "../../verify/policy.ts";
 import type { Subject } from "../../verify/types.ts";
 
@@ -14,10 +14,8 @@ interface Config {
 }
 
 export interface Prover {
-  /** Whether the signers are named. Otherwise everything that is offered is verified, of any signer. */
-  isExplicit: boolean;
   /**
-   * Returns at least one proof.
+   * Returns at least one proof. Without named signers, everything that is offered is verified, of any signer.
    *
    * @throws {VerificationError} If the policy does not hold or, without one, if nothing is offered or an offer is wrong.
    */
@@ -33,11 +31,10 @@ export async function openProver(
   const { stop } = context.signals;
   const { drivers, context: host } = await loadVerifiers(registry, { trustedRoot }, context);
   if (policy.mode === "rules") {
-    const gate: Gate = openGate(policy, drivers, host, NO_MEMORY);
-    return { isExplicit: true, prove: (subject) => gate.verify(subject, stop) };
+    const gate = openGate(policy, drivers, host);
+    return { prove: (subject) => gate.verify(subject, stop) };
   }
   return {
-    isExplicit: false,
     async prove(subject) {
       return requireProofs(await offersOf(drivers, subject, host, stop), subject);
     },
@@ -51,10 +48,10 @@ function requireProofs(offers: readonly Offer[], { name, tag }: Subject): readon
   const problem = wrong ?? (proofs.length === 0 ? unanswered : undefined);
   if (problem?.error !== undefined) throw problem.error;
   if (proofs.length > 0) return proofs;
-  throw new NothingOffered(
+  throw new NothingOfferedError(
     `Cannot verify "${name}" of ${tag}: it has no Sigstore bundle, no attestation and no SSH signature, which need no key; name what it has with --verify, or sign it in CI`,
   );
 }
 
 /** A release without any signature that `auto` finds. */
-export class NothingOffered extends VerificationError {}
+export class NothingOfferedError extends VerificationError {}

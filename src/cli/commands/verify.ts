@@ -79,8 +79,8 @@ function verifiedJson({ tag, name, sha256, size }: Subject, proofs: readonly Pro
 
 function subjectText({ tag, name, sha256, size }: Subject): string {
   return textTable([
-    ["verified", tag],
-    ["artifact", name],
+    ["verified", name],
+    ["of", tag],
     ...(size === undefined ? [] : [["size", formatBytes(size)]]),
     ["digest", `sha256:${sha256}`],
   ]);

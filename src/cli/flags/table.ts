@@ -391,7 +391,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       value: "<path>",
       commands: ["verify"],
       description:
-        "A signature, bundle or checksum file to use besides those next to the artifact; its name counts as if it were there; repeatable",
+        "A signature, bundle or checksum file to use, in addition to those next to the artifact; its name counts as if it were there; repeatable",
     },
     {
       name: "confirm-major",

@@ -7,6 +7,7 @@ import type { TerminalStyle } from "../terminal.ts";
 
 const MAX_CELL = 100;
 const MAX_BAD = 5;
+const MAX_SIGNER = 200;
 
 /** One line for each instance. */
 export function statusTable(
@@ -73,6 +74,9 @@ function detailRows(status: InstanceStatus, now: number): (readonly [string, str
     ["", hiddenBad(status)],
     ["highest", highestText(status)],
     ["registry", status.registry ?? ""],
+    ...rowsOf("signer", status.signers ?? [], ({ signer, tag }) => {
+      return `${shorten(signer, MAX_SIGNER)}, since ${tag}`;
+    }),
     ...rowsOf("listing", asList(status.listing), (one) => listingText(one, now)),
     ...rowsOf("notifiers", status.notifiers ?? [], (one) => notifierText(one, now)),
     ["status page", status.admin ?? ""],

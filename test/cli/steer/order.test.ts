@@ -68,6 +68,7 @@ describe("an operator's command", () => {
     [["skip", "v1.0.0"], { command: "skip", tag: "v1.0.0" }],
     [["unskip"], { command: "unskip" }],
     [["unskip", "v1.0.0"], { command: "unskip", tag: "v1.0.0" }],
+    [["trust", "accept", "v2.0.0"], { command: "trust accept", tag: "v2.0.0" }],
     [["poll"], { command: "poll" }],
     [["restart"], { command: "restart" }],
   ])("%j is sent as %j", async (argv, command) => {

@@ -229,6 +229,7 @@ describe("the details", () => {
       paused: said,
       skipped: [{ ...said, tag: "v1.1.0", andEarlier: true }],
       order: { ...said, kind: "rollback", tag: "v1.1.0" },
+      signers: [{ kind: "ssh", signer: "SHA256:key", tag: "v1.0.0", at: past(60) }],
       bad: [{ tag: "v1.1.5", reason: "it exited with exit code 3", at: past(60) }],
     });
     const expected = [
@@ -249,6 +250,7 @@ describe("the details", () => {
       /^ {2}skipped +v1\.1\.0 and earlier, by alice, 2 h ago$/,
       /^ {2}bad +v1\.1\.5: it exited with exit code 3 \(1 min ago\)$/,
       /^ {2}registry +ghr:\/\/owner\/repo$/,
+      /^ {2}signer +SHA256:key, since v1\.0\.0$/,
       /^ {2}dewy +1\.2\.3, pid 7, started 2 days ago$/,
       /^$/,
     ];

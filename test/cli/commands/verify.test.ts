@@ -1,0 +1,235 @@
+import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { run } from "../../../src/cli/run.ts";
+import { missingPeer } from "../../peers/missing_peer.ts";
+import { minisignKey } from "../../support/signing.ts";
+import { sha256Hex } from "../../support/subject.ts";
+import { tempDirectory } from "../../support/temp_directory.ts";
+import { fakeProcess } from "../process.ts";
+
+const APP = "app_linux_amd64.tar.gz";
+const PLATFORM = ["--platform", "linux/amd64"];
+const CHECKSUMS = ["--verify", "checksums"];
+
+interface Output {
+  code: number;
+  out: string;
+  err: string;
+}
+
+async function dewy(argv: readonly string[], env: Record<string, string> = {}): Promise<Output> {
+  const io = fakeProcess({ env });
+  const code = await run(argv, io);
+  return { code, out: io.out(), err: io.err() };
+}
+
+async function json(...argv: readonly string[]): Promise<[code: number, json: unknown]> {
+  const { code, out } = await dewy([...argv, "--json"]);
+  return [code, JSON.parse(out)];
+}
+
+/** A directory with these files. */
+async function directoryOf(files: Readonly<Record<string, string | Uint8Array>>): Promise<string> {
+  const directory = await tempDirectory();
+  for (const [name, content] of Object.entries(files)) {
+    await mkdir(join(directory, name, ".."), { recursive: true });
+    await writeFile(join(directory, name), content);
+  }
+  return directory;
+}
+
+const sumsOf = (content: string): string => `${sha256Hex(content)}  ${APP}\n`;
+
+/** Two versions, the second one without a checksum file. */
+function registry(): Promise<string> {
+  return directoryOf({
+    [`v1.0.0/${APP}`]: "old",
+    "v1.0.0/SHA256SUMS": sumsOf("old"),
+    [`v1.1.0/${APP}`]: "new",
+  });
+}
+
+describe("dewy verify of a file", () => {
+  test("shows what was proved by the files beside it", async () => {
+    const directory = await directoryOf({ [APP]: "bytes", SHA256SUMS: sumsOf("bytes") });
+    expect(await dewy(["verify", join(directory, APP), ...CHECKSUMS])).toEqual({
+      code: 0,
+      err: "",
+      out: [
+        `verified  ${APP}`,
+        `of        ${directory}`,
+        "size      5 B",
+        `digest    sha256:${sha256Hex("bytes")}`,
+        "",
+        "checksums",
+        "  evidence  SHA256SUMS",
+        "  covers    SHA256SUMS, which lists the artifact",
+        "",
+      ].join("\n"),
+    });
+  });
+
+  test("refuses a changed byte with exit code 2", async () => {
+    const directory = await directoryOf({ [APP]: "byteS", SHA256SUMS: sumsOf("bytes") });
+    const { code, out, err } = await dewy(["verify", join(directory, APP), ...CHECKSUMS]);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toContain(`it has another digest for "${APP}"`);
+  });
+
+  test.skipIf(missingPeer(["minisign"], "minisign"))("names the key in JSON", async () => {
+    const { publicKey, sign } = await minisignKey();
+    const directory = await directoryOf({
+      [APP]: "bytes",
+      [`${APP}.minisig`]: await sign(APP, "bytes"),
+      "minisign.pub": publicKey,
+    });
+    const key = join(directory, "minisign.pub");
+    expect(await json("verify", join(directory, APP), "--verify", `minisign=${key}`)).toEqual([
+      0,
+      {
+        kind: "verified",
+        tag: directory,
+        artifact: APP,
+        digest: `sha256:${sha256Hex("bytes")}`,
+        size: 5,
+        proofs: [
+          {
+            kind: "minisign",
+            evidence: `${APP}.minisig`,
+            checksums: null,
+            signer: expect.stringMatching(/^[0-9A-F]{16}$/),
+            identity: null,
+            signedAt: expect.any(String),
+            log: null,
+          },
+        ],
+      },
+    ]);
+  });
+
+  test("takes evidence from elsewhere before that beside the file", async () => {
+    const directory = await directoryOf({ [APP]: "bytes", SHA256SUMS: sumsOf("other") });
+    const elsewhere = await directoryOf({ SHA256SUMS: sumsOf("bytes") });
+    const argv = ["verify", join(directory, APP), ...CHECKSUMS];
+    expect(await dewy(argv)).toMatchObject({ code: 2 });
+    const evidence = ["--evidence", join(elsewhere, "SHA256SUMS")];
+    expect(await dewy([...argv, ...evidence])).toMatchObject({ code: 0 });
+  });
+
+  test("knows a file by its digest", async () => {
+    const digest = `sha256:${sha256Hex("bytes")}`;
+    const directory = await directoryOf({
+      "artifact.sha256": sha256Hex("bytes"),
+      "wrong/artifact.sha256": sha256Hex("other"),
+    });
+    const evidence = (path: string) => ["--evidence", join(directory, path)];
+    const argv = ["verify", digest, ...CHECKSUMS];
+    expect(await dewy([...argv, ...evidence("artifact.sha256")])).toMatchObject({ code: 0 });
+    expect(await dewy([...argv, ...evidence("wrong/artifact.sha256")])).toMatchObject({ code: 2 });
+  });
+
+  test("without a policy, fails where nothing is offered", async () => {
+    const directory = await directoryOf({ [APP]: "bytes", SHA256SUMS: sumsOf("bytes") });
+    const { code, err } = await dewy(["verify", join(directory, APP)]);
+    expect(code).toBe(2);
+    expect(err).toContain("name what it has with --verify, or sign it in CI");
+  });
+
+  test.each([
+    [["--verify", "none"], 1, "it verifies nothing"],
+    [["--verify", "minisgn=k"], 1, 'did you mean "minisign"?'],
+    [["--tag", "v1.0.0"], 1, "only a registry has versions"],
+    [["--evidence", "/no/such/file", ...CHECKSUMS], 2, "there is no such file"],
+  ])("%j: an error that helps", async (flags, exitCode, reason) => {
+    const directory = await directoryOf({ [APP]: "bytes" });
+    const { code, err } = await dewy(["verify", join(directory, APP), ...flags]);
+    expect(err).toContain(reason);
+    expect(code).toBe(exitCode);
+  });
+
+  test("a directory is not a file", async () => {
+    const { code, err } = await dewy(["verify", await tempDirectory(), ...CHECKSUMS]);
+    expect(code).toBe(1);
+    expect(err).toContain("it is not a file");
+  });
+});
+
+describe("dewy verify of a registry", () => {
+  test("verifies the newest version, or the tag that is asked for", async () => {
+    const url = `file://${await registry()}`;
+    const newest = await dewy(["verify", url, ...PLATFORM, ...CHECKSUMS]);
+    expect(newest).toMatchObject({ code: 2, out: "" });
+    expect(newest.err).toContain(`"${APP}" of v1.1.0`);
+    const [code, older] = await json("verify", url, ...PLATFORM, ...CHECKSUMS, "--tag", "v1.0.0");
+    expect(code).toBe(0);
+    expect(older).toMatchObject({ kind: "verified", tag: "v1.0.0", artifact: APP, size: 3 });
+  });
+
+  test("leaves no download behind", async () => {
+    const DEWY_CACHEDIR = await tempDirectory();
+    const argv = ["verify", `file://${await registry()}`, ...PLATFORM, ...CHECKSUMS];
+    expect(await dewy(argv, { DEWY_CACHEDIR })).toMatchObject({ code: 2 });
+    expect(await dewy([...argv, "--tag", "v1.0.0"], { DEWY_CACHEDIR })).toMatchObject({ code: 0 });
+    expect(await readdir(DEWY_CACHEDIR)).toEqual([]);
+  });
+
+  test("adds evidence of this machine", async () => {
+    const directory = await registry();
+    const sums = join(await directoryOf({ SHA256SUMS: sumsOf("new") }), "SHA256SUMS");
+    const argv = ["verify", `file://${directory}`, ...PLATFORM, ...CHECKSUMS, "--evidence", sums];
+    expect(await dewy(argv)).toMatchObject({ code: 0, err: "" });
+  });
+
+  test("says why there is nothing to verify", async () => {
+    const url = `file://${await registry()}`;
+    const [code, answer] = await json("verify", url, ...CHECKSUMS, "--tag", "v9.0.0");
+    expect(code).toBe(2);
+    expect(answer).toMatchObject({ kind: "none", reason: "unknown-tag" });
+  });
+});
+
+describe("the verdict of --verify", () => {
+  test.each(["check", "explain"])("is shown by dewy %s", async (command) => {
+    const argv = [command, `file://${await registry()}?constraint=1.0.0`, ...PLATFORM];
+    const { code, out } = await dewy([...argv, ...CHECKSUMS]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^ *verified +checksums: SHA256SUMS$/m);
+    expect((await dewy(argv)).out).not.toContain("verified");
+  });
+
+  test("makes dewy check exit with 2 for a version that would be refused", async () => {
+    const url = `file://${await registry()}`;
+    const [code, answer] = await json("check", url, ...PLATFORM, ...CHECKSUMS);
+    expect(code).toBe(2);
+    expect(answer).toMatchObject({
+      kind: "ready",
+      tag: "v1.1.0",
+      verification: { verdict: "unverified", proofs: [], reason: expect.stringContaining(APP) },
+    });
+  });
+
+  test("refuses bytes that are not those of the registry", async () => {
+    const directory = await registry();
+    await writeFile(join(directory, "v1.1.0", "SHA256SUMS"), sumsOf("other"));
+    const [code, answer] = await json("check", `file://${directory}`, ...PLATFORM, ...CHECKSUMS);
+    expect(code).toBe(2);
+    expect(answer).toMatchObject({ kind: "ready", verification: { verdict: "unverified" } });
+  });
+
+  test("is part of the JSON of dewy explain", async () => {
+    const url = `file://${await registry()}?constraint=1.0.0`;
+    const [, answer] = await json("explain", url, ...PLATFORM, ...CHECKSUMS);
+    expect(answer).toMatchObject({
+      resolution: { kind: "ready", tag: "v1.0.0" },
+      verification: { verdict: "verified", proofs: [{ kind: "checksums" }], reason: null },
+    });
+  });
+
+  test("without a signer, is unsigned and refuses nothing", async () => {
+    const url = `file://${await registry()}`;
+    const [code, answer] = await json("check", url, ...PLATFORM, "--verify", "auto");
+    expect(code).toBe(0);
+    expect(answer).toMatchObject({ verification: { verdict: "unsigned" } });
+  });
+});
