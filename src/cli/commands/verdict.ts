@@ -19,15 +19,14 @@ export interface Verdict {
 export async function judge(
   resolution: Resolution,
   registry: Registry,
-  config: Pick<AskConfig, "verify" | "trustedRoot" | "maxArtifactSize">,
+  config: AskConfig,
   context: CommandContext,
 ): Promise<Verdict | undefined> {
   if (config.verify.includes("none")) return undefined;
   const prover = await openProver(config, context);
   if (resolution.kind !== "ready") return undefined;
   try {
-    const { maxArtifactSize } = config;
-    const source = { registry, maxArtifactSize };
+    const source = { registry, config };
     return verified(await withDownload(resolution, source, context, prover.prove));
   } catch (error) {
     // Without a policy, nothing is refused before a signer is known.

@@ -37,14 +37,14 @@ async function verifyVersion(
   prover: Prover,
   context: CommandContext,
 ): Promise<number> {
-  const { tag, maxArtifactSize } = config;
+  const { tag } = config;
   const registry = await openConfigured(config, context);
   const resolution = await registry.resolve({ tag, signal: context.signals.stop });
   if (resolution.kind !== "ready") {
     writeResolution({ resolution }, config, context);
     return NOT_READY;
   }
-  return withDownload(resolution, { registry, maxArtifactSize }, context, (subject) =>
+  return withDownload(resolution, { registry, config }, context, (subject) =>
     proveAndReport(subject, config, prover, context),
   );
 }
