@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import type { ImageEvidence, ImageSignature } from "../../../src/core/image_evidence.ts";
+import type { ImageEvidence, ImageSignature } from "../../../src/core/proof.ts";
 import type { Artifact } from "../../../src/core/types.ts";
 import { createHostIo } from "../../../src/host/io.ts";
 import { prepare } from "../../../src/registries/load.ts";
