@@ -167,6 +167,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "deploy",
     "gateway",
     "verify",
+    "verify/index_file",
     "host/files",
     "host/download",
     "host/rpc_server",

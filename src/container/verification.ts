@@ -1,5 +1,5 @@
 import type { CommandContext } from "../agent/context.ts";
-import { loadImageEvidence } from "../agent/image_evidence.ts";
+import { loadImageEvidence } from "../agent/open_configured.ts";
 import { openVerification } from "../agent/verification.ts";
 import { ConfigError } from "../core/error.ts";
 import { formatRule, type VerifyPolicy } from "../verify/policy.ts";
