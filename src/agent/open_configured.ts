@@ -19,9 +19,15 @@ export function loadConfigured(config: Config, context: CommandContext) {
 }
 
 /** Opens the registry of a command line, with a limit on how long a question may take. */
-export async function openConfigured(config: Config, context: CommandContext): Promise<Registry> {
-  const { registry } = await loadConfigured(config, context);
-  return withPollDeadline(registry, context.clock);
+export async function openConfigured(
+  config: Config & { verify?: readonly string[] },
+  context: CommandContext,
+): Promise<Registry> {
+  const { registry, locator } = await loadConfigured(config, context);
+  const opened = withPollDeadline(registry, context.clock);
+  if (config.verify?.includes("index") !== true) return opened;
+  const { attachListing } = await import("../deploy/listing.ts");
+  return attachListing(opened, locator.calver);
 }
 
 /** Returns a function that opens the registry at its first question, with the same limit. */

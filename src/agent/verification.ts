@@ -43,9 +43,9 @@ export async function loadVerifiers(
   const [{ HOST_VERIFIERS }, { withRefreshedRoot }, { githubEvidence }] = await Promise.all([
     import("../verify/host_table.ts"),
     import("../verify/sigstore/roots.ts"),
-    import("./github_evidence.ts"),
+    import("../registries/github/evidence.ts"),
   ]);
-  const github = githubEvidence(registry, context);
+  const github = githubEvidence(registry, context.io);
   return {
     drivers: HOST_VERIFIERS,
     context: withRefreshedRoot({ ...hostContext(context), github, ...more }),

@@ -70,3 +70,15 @@ export interface ImageSignature {
   /** Cosign's simple signing: https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md */
   simple?: { payload: Uint8Array; annotations: Readonly<Record<string, string>> } | undefined;
 }
+
+/** The attestations that GitHub has of files, asked for with the credentials of `ghr://`. */
+export interface GitHubEvidence {
+  /** `OWNER/REPO` of a `ghr://` registry; without it, `auto` does not ask. */
+  repository?: string | undefined;
+  /**
+   * The Sigstore bundles about a file; empty if there are none.
+   *
+   * @throws RemoteError or CredentialError if GitHub does not answer.
+   */
+  list(repository: string, sha256: string, signal: AbortSignal): Promise<readonly unknown[]>;
+}

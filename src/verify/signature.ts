@@ -4,7 +4,7 @@ import type { Proof, VerifyKind } from "../core/proof.ts";
 import { type SignaturePair, signaturesOf } from "./coverage.ts";
 import { EvidenceError } from "./signed_file.ts";
 import type { Bytes, Subject, VerifyContext } from "./types.ts";
-import { unproved } from "./unproved.ts";
+import { inCommand, unproved } from "./unproved.ts";
 
 /** A kind of signature in a file beside the signed file. */
 export interface DetachedSignature {
@@ -55,7 +55,7 @@ export async function proveBySignature(
     }
   }
   const missing = `the release has no ${suffixes.map((suffix) => `*${suffix}`).join(" or ")} for it, nor for a checksum file that lists it`;
-  throw unproved(kind, subject, { reasons, missing, command: command(subject.name) });
+  throw unproved(kind, subject, { reasons, missing, command: command(inCommand(subject.name)) });
 }
 
 export function notForImages(kind: VerifyKind, { name, tag }: Subject): VerificationError {

@@ -3,7 +3,7 @@ import { messageOf } from "../../core/message_of.ts";
 import type { Proof, VerifyKind } from "../../core/proof.ts";
 import { EvidenceError } from "../signed_file.ts";
 import type { Subject, VerifyContext } from "../types.ts";
-import { type Unproved, unproved } from "../unproved.ts";
+import { inCommand, type Unproved, unproved } from "../unproved.ts";
 import type { Bundle } from "./bundle.ts";
 import { bundlesOf, type Candidate } from "./find.ts";
 import { type LoggedEntry, UNKNOWN_LOG } from "./log_entry.ts";
@@ -73,9 +73,10 @@ function adviceFor(
   { name, sha256, image }: Subject,
 ): Pick<Unproved, "missing" | "command"> {
   if (image === undefined) {
+    const file = inCommand(name);
     return {
       missing: "the release has no Sigstore bundle for it, nor for a checksum file that lists it",
-      command: `cosign sign-blob ${signWith} --bundle ${name}.sigstore.json ${name}`,
+      command: `cosign sign-blob ${signWith} --bundle ${file}.sigstore.json ${file}`,
     };
   }
   return {
