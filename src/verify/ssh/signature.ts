@@ -15,7 +15,7 @@ export interface SshSignature {
 }
 
 const ARMOR =
-  /^-----BEGIN SSH SIGNATURE-----\r?\n([A-Za-z0-9+/=\r\n]+)\r?\n-----END SSH SIGNATURE-----\r?\n?$/;
+  /^-----BEGIN SSH SIGNATURE-----\r?\n((?:[A-Za-z0-9+/=]+\r?\n)+)-----END SSH SIGNATURE-----(?:\r?\n)?$/;
 const MAGIC = "SSHSIG";
 
 export const isArmored = (bytes: Bytes): boolean => ARMOR.test(new TextDecoder().decode(bytes));
