@@ -80,6 +80,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "verify/sigstore",
     "registries",
     "registries/github",
+    "registries/oci",
     "notifiers",
     "deploy",
     "host",
@@ -128,6 +129,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "container/replicas": [
     "core",
+    "verify",
     "deploy",
     "deployers",
     "registries/oci",
@@ -146,6 +148,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   container: [
     "core",
+    "verify",
     "control",
     "deploy",
     "registries/oci",
@@ -168,6 +171,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "host/rpc_server",
     "deployers",
     "cli/flags",
+    "registries/oci",
     "agent",
   ],
   "cli/steer": [

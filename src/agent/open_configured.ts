@@ -7,7 +7,10 @@ import type { CommandContext } from "./context.ts";
 type Config = Pick<CommonConfig, "registry" | "slot" | "calver">;
 
 /** `--slot` and `--calver` override the options of the registry's URL. */
-function optionsOf({ slot, calver }: Config, { io, registries }: CommandContext): RegistryOptions {
+export function optionsOf(
+  { slot, calver }: Config,
+  { io, registries }: CommandContext,
+): RegistryOptions {
   return { ...io, registries, slot, calver };
 }
 
@@ -17,8 +20,12 @@ export function loadConfigured(config: Config, context: CommandContext) {
 
 /** Opens the registry of a command line, with a limit on how long a question may take. */
 export async function openConfigured(config: Config, context: CommandContext): Promise<Registry> {
-  const { registry } = await loadConfigured(config, context);
-  return withPollDeadline(registry, context.clock);
+  return (await openWithLocator(config, context)).registry;
+}
+
+export async function openWithLocator(config: Config, context: CommandContext) {
+  const { registry, locator } = await loadConfigured(config, context);
+  return { registry: withPollDeadline(registry, context.clock), locator };
 }
 
 /** Returns a function that opens the registry at its first question, with the same limit. */

@@ -22,22 +22,20 @@ export async function openVerification(
   config: Config,
   root: string,
   context: CommandContext,
-  more: Pick<VerifyContext, "image"> = {},
 ): Promise<Verification> {
   const policy = parsePolicy(config.verify);
   // These modules are large, and nothing needs them then.
   if (policy.mode === "none") return { policy, gate: openGate(policy, [], hostContext(context)) };
   const cacheDirectory = join(root, ".dewy", "sigstore");
   const { registry, trustedRoot } = config;
-  const evidence = { trustedRoot, cacheDirectory, ...more };
-  const host = await loadVerifiers(registry, evidence, context);
+  const host = await loadVerifiers(registry, { trustedRoot, cacheDirectory }, context);
   return { policy, gate: openGate(policy, host.drivers, host.context, memoryOf(root)) };
 }
 
 /** Loads everything that this machine can verify: releases of a registry, or files. */
 export async function loadVerifiers(
   registry: string | undefined,
-  more: Pick<VerifyContext, "trustedRoot" | "cacheDirectory" | "image">,
+  more: Pick<VerifyContext, "trustedRoot" | "cacheDirectory">,
   context: CommandContext,
 ): Promise<{ drivers: readonly VerifierDriver[]; context: VerifyContext }> {
   const [{ HOST_VERIFIERS }, { withRefreshedRoot }, { githubEvidence }] = await Promise.all([

@@ -2,7 +2,6 @@ import { join } from "node:path";
 import { runAgent } from "../agent/agent.ts";
 import type { CommandContext } from "../agent/context.ts";
 import { loadConfigured } from "../agent/open_configured.ts";
-import { openVerification } from "../agent/verification.ts";
 import { ConfigError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
 import { openReleaseDirectory } from "../deployers/release_directory.ts";
@@ -12,6 +11,7 @@ import { containerDirectory, makeContainerDirectory } from "./directory.ts";
 import { createEngine } from "./engine/cli_engine.ts";
 import { openContainerProxy } from "./proxy.ts";
 import { ContainerSupervision, dryDeployer } from "./supervision.ts";
+import { openImageVerification } from "./verification.ts";
 
 /** `dewy container`: keeps containers up to date without downtime. Returns the exit code. */
 export async function runContainer(
@@ -30,17 +30,20 @@ export async function runContainer(
   await engine.describe(signals.stop);
   await makeContainerDirectory(root);
   const directory = await openReleaseDirectory(root);
-  const verification = await openVerification(config, directory.root, context);
-  const { policy: verify } = verification;
+  const { policy: verify, verification } = await openImageVerification(
+    config,
+    directory.root,
+    context,
+  );
   const common = { config, name: config.app, root: directory.root, registry, locator, verify };
   if (config.dryRun) {
-    const deployer = dryDeployer({ config, directory, registry, engine }, context);
+    const deployer = dryDeployer({ config, directory, registry, engine, verification }, context);
     return runAgent({ ...common, deployer }, context);
   }
   const opened = await openContainerProxy(config, directory.root, context);
   if (opened.kind === "ended") return opened.exitCode;
   const { proxy } = opened;
-  const parts = { config, directory, registry, engine, proxy };
+  const parts = { config, directory, registry, engine, proxy, verification };
   const supervision = new ContainerSupervision(parts, context);
   const { deployer } = supervision;
   return runAgent({ ...common, deployer, supervision }, context);

@@ -23,6 +23,7 @@ import type { ContainerProxy } from "./proxy.ts";
 import { ContainerService } from "./replicas/container_service.ts";
 import { pruneImages, readImageRecord, stageImage } from "./replicas/images.ts";
 import { prepareRelease } from "./replicas/prepare_release.ts";
+import type { ImageVerification } from "./replicas/verify_image.ts";
 
 interface ContainerParts {
   config: ContainerConfig;
@@ -30,6 +31,7 @@ interface ContainerParts {
   registry: ImageRegistry;
   engine: ContainerEngine;
   proxy: ContainerProxy;
+  verification: ImageVerification | undefined;
 }
 
 /** Reading the output takes programs of the engine. */
@@ -163,7 +165,7 @@ function createService(
 
 function containerDeployer(
   service: ContainerService,
-  { config, directory, registry, engine, proxy }: ContainerParts,
+  { config, directory, registry, engine, proxy, verification }: ContainerParts,
   { clock, emit }: CommandContext,
   tagOf: TagOf,
 ): Deployer {
@@ -172,7 +174,7 @@ function containerDeployer(
     proxy.check(containerPorts(mappings, exposedPorts));
   return supervisedDeployer({
     directory,
-    stage: stageImage({ engine, registry, directory, app, check, clock, emit }),
+    stage: stageImage({ engine, registry, directory, app, verification, check, clock, emit }),
     runner: service,
     bakeMs,
     tagOf,
@@ -186,7 +188,7 @@ function containerDeployer(
 
 /** Pulls images and records them, but starts no container. */
 export function dryDeployer(
-  { config, directory, registry, engine }: Omit<ContainerParts, "proxy">,
+  { config, directory, registry, engine, verification }: Omit<ContainerParts, "proxy">,
   { clock, emit }: CommandContext,
 ): Deployer {
   const { app, mappings } = config;
@@ -194,7 +196,7 @@ export function dryDeployer(
     void containerPorts(mappings, exposedPorts);
   return assetsDeployer(
     directory,
-    stageImage({ engine, registry, directory, app, check, clock, emit }),
+    stageImage({ engine, registry, directory, app, verification, check, clock, emit }),
   );
 }
 

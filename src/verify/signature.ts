@@ -37,7 +37,7 @@ export async function proveBySignature(
   context: VerifyContext,
   signal: AbortSignal,
 ): Promise<Proof> {
-  if (context.image !== undefined) throw notForImages(kind, subject);
+  if (subject.image !== undefined) throw notForImages(kind, subject);
   const reasons: string[] = [];
   for await (const pair of signaturesOf(subject, context, suffixes, signal)) {
     signal.throwIfAborted();

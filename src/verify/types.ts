@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
+import type { ImageEvidence } from "../core/image_evidence.ts";
 import type { Proof, VerifyKind } from "../core/proof.ts";
 import type { Artifact } from "../core/types.ts";
 
@@ -31,6 +32,8 @@ export interface Subject {
   files: readonly Artifact[];
   /** What the registry lists, if dewy has chosen the newest version by itself. */
   listing?: ListedTags | undefined;
+  /** What the registry has beside an image; absent for files. */
+  image?: ImageEvidence | undefined;
   /** Reads one of the files. Rejects if it has more than `maxBytes`. */
   read(file: Artifact, maxBytes: number): Promise<Uint8Array>;
 }
@@ -59,8 +62,6 @@ export interface VerifyContext {
   githubRoots?: ((signal: AbortSignal) => Promise<readonly unknown[]>) | undefined;
   /** The attestations on GitHub; absent on the edge. */
   github?: GitHubEvidence | undefined;
-  /** The signatures and attestations of an image; absent for files. */
-  image?: ImageEvidence | undefined;
 }
 
 /** The attestations that GitHub has of files, asked for with the credentials of `ghr://`. */
@@ -73,20 +74,6 @@ export interface GitHubEvidence {
    * @throws RemoteError or CredentialError if GitHub does not answer.
    */
   list(repository: string, sha256: string, signal: AbortSignal): Promise<readonly unknown[]>;
-}
-
-/** What an image registry has beside an image: by cosign's tags, and as OCI 1.1 referrers. */
-export interface ImageEvidence {
-  /** Each as a Sigstore bundle in JSON, or as a simple signing payload with its annotations. */
-  list(digest: string, signal: AbortSignal): Promise<readonly ImageSignature[]>;
-}
-
-export interface ImageSignature {
-  /** Where it was found: a tag, or the digest of a manifest. */
-  evidence: string;
-  bundle?: string | undefined;
-  /** Cosign's simple signing: https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md */
-  simple?: { payload: Uint8Array; annotations: Readonly<Record<string, string>> } | undefined;
 }
 
 /** One rule of a policy, ready to verify releases. */

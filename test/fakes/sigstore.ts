@@ -349,10 +349,10 @@ export function cosignAnnotations(bundle: BundleJson): Record<string, string> {
 }
 
 /** What cosign signs for an image. https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md#simple-signing */
-export function simplePayload(imageDigest: string): string {
+export function simplePayload(imageDigest: string, reference = "registry.example/app"): string {
   return JSON.stringify({
     critical: {
-      identity: { "docker-reference": "registry.example/app" },
+      identity: { "docker-reference": reference },
       image: { "docker-manifest-digest": imageDigest },
       type: "cosign container image signature",
     },

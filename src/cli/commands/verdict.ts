@@ -2,10 +2,11 @@ import type { CommandContext } from "../../agent/context.ts";
 import { IntegrityError, VerificationError } from "../../core/error.ts";
 import type { Proof } from "../../core/proof.ts";
 import type { Registry, Resolution } from "../../core/types.ts";
+import type { ListedTags } from "../../verify/types.ts";
 import type { AskConfig } from "../flags/ask.ts";
 import { proofJson, proofLine } from "./proved.ts";
 import { NothingOfferedError, openProver } from "./prover.ts";
-import { withDownload } from "./with_download.ts";
+import { withSubject } from "./with_subject.ts";
 
 /** What `--verify` says about a version, for `check` and `explain`. */
 export interface Verdict {
@@ -15,20 +16,26 @@ export interface Verdict {
   json: object;
 }
 
+/** What a registry has answered. */
+export interface Asked {
+  resolution: Resolution;
+  registry: Registry;
+  /** Absent if the registry does not list its tags. */
+  listing: ListedTags | undefined;
+}
+
 /** Downloads the version and verifies it as a first deploy with the same flags would. */
 export async function judge(
-  resolution: Resolution,
-  registry: Registry,
-  config: Pick<AskConfig, "verify" | "trustedRoot" | "maxArtifactSize">,
+  { resolution, registry, listing }: Asked,
+  config: AskConfig,
   context: CommandContext,
 ): Promise<Verdict | undefined> {
   if (config.verify.includes("none")) return undefined;
   const prover = await openProver(config, context);
   if (resolution.kind !== "ready") return undefined;
   try {
-    const { maxArtifactSize } = config;
-    const source = { registry, maxArtifactSize };
-    return verified(await withDownload(resolution, source, context, prover.prove));
+    const found = { version: resolution, registry, listing };
+    return verified(await withSubject(found, config, context, prover.prove));
   } catch (error) {
     // Without a policy, nothing is refused before a signer is known.
     if (error instanceof NothingOfferedError) return unsigned();

@@ -11,6 +11,7 @@ import { writeFileAtomic } from "../../host/files/atomic_file.ts";
 import type { ImageRegistry } from "../../registries/oci/image_registry.ts";
 import type { ContainerEngine, EngineImage } from "../engine/engine.ts";
 import { imageName, imageRepository } from "../options/names.ts";
+import { type ImageVerification, verifyImage } from "./verify_image.ts";
 
 export interface ImageSource {
   engine: ContainerEngine;
@@ -20,6 +21,8 @@ export interface ImageSource {
 interface StageImageOptions extends ImageSource, Pick<Context, "clock" | "emit"> {
   directory: ReleaseDirectory;
   app: string;
+  /** Verifies every image before it is pulled. Defaults to none. */
+  verification?: ImageVerification | undefined;
   /** Throws if the proxy could not reach containers of the image. */
   check(image: EngineImage): void;
 }
@@ -48,15 +51,19 @@ const ImageRecord = v.object({
 });
 export type ImageRecord = v.InferOutput<typeof ImageRecord>;
 
-/** Pulls images by digest and records them in new release directories. */
+/** Verifies images, pulls them by the verified digest, and records them in new release directories. */
 export function stageImage(options: StageImageOptions): StageRelease {
-  const { app, clock, directory, emit } = options;
-  return async ({ release: { tag }, artifact }, signal, record) => {
+  const { app, clock, directory, emit, verification } = options;
+  return async (candidate, signal, record) => {
+    const { tag } = candidate.release;
+    const { artifact } = candidate;
     const { digest } = artifact;
     const name = imageName(app, tag);
     if (digest === undefined) {
       throw new DeployError("stage", `Cannot pull ${tag}: the registry states no digest`);
     }
+    const proofs =
+      verification === undefined ? [] : await verifyImage(candidate, verification, options, signal);
     const startedAt = clock.now();
     emit({ type: "image-pulling", tag, artifact: artifact.name });
     const { image, reference } = await fetchImage({ digest, name }, options, signal);
@@ -66,9 +73,9 @@ export function stageImage(options: StageImageOptions): StageRelease {
     const { id, exposedPorts } = image;
     const staged = await directory.create(new Date(clock.now()), async (path, created) => {
       await writeImageRecord(path, { tag, digest, reference, name, id, exposedPorts });
-      await record({ directory: created });
+      await record({ directory: created, digest, proofs });
     });
-    return { directory: staged };
+    return { directory: staged, digest, proofs };
   };
 }
 

@@ -108,7 +108,7 @@ export class OciClient {
       requested.add(url.href);
       // Quay has refused an `n` larger than its own limit.
       const accept: number[] = requested.size === 1 ? [400, 413] : [];
-      const response = await this.#get({ url, signal, maxBytes: MAX_TAGS_BYTES, accept });
+      const response = await this.get({ url, signal, maxBytes: MAX_TAGS_BYTES, accept });
       if (accept.includes(response.status)) {
         url = new URL("tags/list", this.#base);
         continue;
@@ -132,7 +132,7 @@ export class OciClient {
   async digest(reference: string, signal: Signal): Promise<string | undefined> {
     const url = this.#manifestUrl(reference);
     const headers = { accept: MANIFEST_TYPES };
-    const head = await this.#get({ method: "HEAD", url, headers, signal, accept: [404, 405, 501] });
+    const head = await this.get({ method: "HEAD", url, headers, signal, accept: [404, 405, 501] });
     const stated = head.headers.get(DIGEST_HEADER) ?? "";
     if (head.status < 300 && isDigest(stated)) return stated;
     // A 404 may well be true, and requesting a manifest that does not exist costs no pull.
@@ -154,7 +154,7 @@ export class OciClient {
   /** The verified configuration of an image. */
   async config({ digest }: Descriptor, signal: Signal): Promise<ImageConfig> {
     const url = new URL(`blobs/${digest}`, this.#base);
-    const response = await this.#get({ url, signal, maxBytes: MAX_MANIFEST_BYTES });
+    const response = await this.get({ url, signal, maxBytes: MAX_MANIFEST_BYTES });
     await checkDigest(response.text, digest, url);
     return parseImageConfig(parseJson(response.text, url, OCI_HINT), url);
   }
@@ -172,7 +172,8 @@ export class OciClient {
     );
   }
 
-  async #get(request: HttpRequest): Promise<HttpText> {
+  /** Sends an authorized request; for what only verification needs. */
+  async get(request: HttpRequest): Promise<HttpText> {
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       this.#limit.assertOpen();
       const authorization = await this.#auth.authorize(request.signal);
@@ -203,7 +204,7 @@ export class OciClient {
 
   #getManifest(url: URL, signal: Signal): Promise<HttpText> {
     const headers = { accept: MANIFEST_TYPES };
-    return this.#get({ url, headers, signal, accept: [404], maxBytes: MAX_MANIFEST_BYTES });
+    return this.get({ url, headers, signal, accept: [404], maxBytes: MAX_MANIFEST_BYTES });
   }
 
   #manifestUrl(reference: string): URL {

@@ -45,7 +45,7 @@ export function isDigest(text: string): boolean {
 const optionalText = v.nullish(v.string(), "");
 const size = v.pipe(v.number(), v.integer(), v.minValue(0));
 /** Media type, digest (`sha256:<hex>` or `sha512:<hex>`) and size in bytes of some content. */
-const Descriptor = v.object({
+export const Descriptor = v.object({
   mediaType: optionalText,
   digest: v.pipe(v.string(), v.regex(DIGEST)),
   size,

@@ -27,7 +27,7 @@ async function verifyChecksums(
   context: VerifyContext,
   signal: AbortSignal,
 ): Promise<Proof> {
-  if (context.image !== undefined) throw notForImages("checksums", subject);
+  if (subject.image !== undefined) throw notForImages("checksums", subject);
   const files = await checksumFilesOf(subject, context, signal);
   const match = files.find(({ problem }) => problem === undefined);
   const wrong = files.find(({ isMismatch }) => isMismatch);

@@ -1,7 +1,7 @@
 import { DewyError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { Proof } from "../../core/proof.ts";
-import { artifactOf, type ChecksumFile, checksumFilesOf } from "../coverage.ts";
+import { artifactOf, checksumFilesOf } from "../coverage.ts";
 import { EvidenceError, type SignedFile } from "../signed_file.ts";
 import { type Signed, verifyKeyless } from "../sigstore/keyless.ts";
 import { type Bundle, BundleError, parseBundle } from "../sigstore_bundle/bundle.ts";
@@ -51,13 +51,15 @@ async function prove(
   throw refusal(rule, subject, reasons);
 }
 
-/** The artifact, then the checksum files that list it. */
+/** The artifact, then what lists it: the index of an image, and checksum files. */
 async function* filesOf(
   subject: Subject,
   context: VerifyContext,
   signal: AbortSignal,
-): AsyncGenerator<ChecksumFile | undefined> {
+): AsyncGenerator<SignedFile | undefined> {
   yield undefined;
+  const [, ...indexes] = (await subject.image?.digests(signal)) ?? [];
+  yield* indexes.map((sha256) => ({ name: `sha256:${sha256}`, sha256 }));
   for (const file of await checksumFilesOf(subject, context, signal)) {
     if (file.problem === undefined) yield file;
   }
@@ -69,7 +71,7 @@ async function attestationsOf(
   subject: Subject,
   context: VerifyContext,
   signal: AbortSignal,
-  checksums?: ChecksumFile,
+  checksums?: SignedFile,
 ): Promise<readonly (Proof | string)[]> {
   const { github } = context;
   if (github === undefined) return ["this runtime cannot ask GitHub"];
@@ -88,7 +90,7 @@ interface Question {
   file: SignedFile;
   subject: Subject;
   context: VerifyContext;
-  checksums: ChecksumFile | undefined;
+  checksums: SignedFile | undefined;
 }
 
 async function tryBundle(
@@ -139,7 +141,7 @@ async function verifyByAny(
 function proofOf(
   { identity, signedAt, entries }: Signed,
   { repository }: GitHubRule,
-  checksums: ChecksumFile | undefined,
+  checksums: SignedFile | undefined,
 ): Proof {
   return {
     kind: "github",
@@ -156,6 +158,12 @@ function refusal({ repository }: GitHubRule, subject: Subject, reasons: readonly
     reasons,
     missing: `GitHub shows no attestation of it in ${repository}; a token for a private repository needs the permission "Attestations: read"`,
     make: "attest it",
-    command: `uses: actions/attest-build-provenance@v3 with subject-path: ${subject.name}`,
+    command: `uses: actions/attest-build-provenance@v3 with ${subjectInput(subject)}`,
   });
+}
+
+function subjectInput({ name, sha256, image }: Subject): string {
+  return image === undefined
+    ? `subject-path: ${name}`
+    : `subject-name: IMAGE, subject-digest: sha256:${sha256}`;
 }

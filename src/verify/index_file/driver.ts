@@ -43,7 +43,7 @@ interface Rule {
 }
 
 async function prove(subject: Subject, { signatures, context, signal }: Rule): Promise<Proof> {
-  if (context.image !== undefined) throw notForImages("index", subject);
+  if (subject.image !== undefined) throw notForImages("index", subject);
   const failed = (reasons: readonly string[], make: string): VerificationError =>
     unproved("index", subject, {
       ...{ reasons, make, command: commandFor(subject) },

@@ -1,8 +1,9 @@
 import * as v from "valibot";
 import { bytesToHex, hexToBytes, sha256 } from "../../core/encoding.ts";
+import type { ImageEvidence, ImageSignature } from "../../core/image_evidence.ts";
 import { artifactOf, type SignaturePair, signaturesOf } from "../coverage.ts";
 import type { SignedFile } from "../signed_file.ts";
-import type { Bytes, ImageEvidence, ImageSignature, Subject, VerifyContext } from "../types.ts";
+import type { Bytes, Subject, VerifyContext } from "../types.ts";
 import { type Bundle, BundleError, parseBundle } from "./bundle.ts";
 import { bundleOfAnnotations, bundleOfBlob } from "./cosign.ts";
 
@@ -21,15 +22,13 @@ export interface Candidate {
 const SUFFIXES = [".sigstore.json", ".sigstore", ".bundle"];
 const MAX_BUNDLE_BYTES = 4 * 2 ** 20;
 const MAX_BUNDLES = 8;
-/** An image that is signed again keeps its old signatures. */
-const MAX_IMAGE_SIGNATURES = 32;
 
 export function bundlesOf(
   subject: Subject,
   context: VerifyContext,
   signal: AbortSignal,
 ): AsyncIterable<Candidate> {
-  const { image } = context;
+  const { image } = subject;
   return image === undefined
     ? bundlesOfFiles(subject, context, signal)
     : bundlesOfImage(subject, image, signal);
@@ -81,17 +80,22 @@ function parseFile(bytes: Uint8Array, digest: string): Bundle {
 }
 
 async function* bundlesOfImage(
-  { name, sha256 }: Subject,
-  evidence: ImageEvidence,
+  subject: Subject,
+  image: ImageEvidence,
   signal: AbortSignal,
 ): AsyncIterable<Candidate> {
-  const file: SignedFile = { name, sha256 };
-  const found = await evidence.list(`sha256:${sha256}`, signal);
-  for (const { evidence, bundle, simple } of found.slice(0, MAX_IMAGE_SIGNATURES)) {
+  for await (const signature of image.signatures(signal)) {
+    const { evidence, sha256, bundle, simple } = signature;
+    const file: SignedFile = { name: subject.name, sha256 };
+    // An index lists the image as a checksum file lists an artifact.
+    const checksums = sha256 === subject.sha256 ? undefined : `sha256:${sha256}`;
     if (bundle !== undefined) {
-      yield { evidence, file, parse: async () => parseBundle(parseJson(bundle)) };
+      yield { evidence, checksums, file, parse: async () => parseBundle(parseJson(bundle)) };
     }
-    if (simple !== undefined) yield await simpleCandidate(evidence, file, simple);
+    if (simple !== undefined) {
+      const candidate = await simpleCandidate(evidence, file, subject.tag, simple);
+      yield { ...candidate, checksums };
+    }
   }
 }
 
@@ -99,6 +103,7 @@ async function* bundlesOfImage(
 async function simpleCandidate(
   evidence: string,
   image: SignedFile,
+  tag: string,
   { payload, annotations }: NonNullable<ImageSignature["simple"]>,
 ): Promise<Candidate> {
   const bytes: Bytes = new Uint8Array(payload);
@@ -110,7 +115,7 @@ async function simpleCandidate(
     evidence,
     file: isAttestation ? image : signed,
     async parse() {
-      if (!isAttestation) requireImage(parseJson(json), image.sha256);
+      if (!isAttestation) requireImage(parseJson(json), image.sha256, tag);
       return parseBundle(bundleOfAnnotations(annotations, bytes, digest));
     },
   };
@@ -120,15 +125,20 @@ async function simpleCandidate(
 const SIMPLE = v.object({
   critical: v.object({
     type: v.picklist(["cosign container image signature", "atomic container signature"]),
+    identity: v.object({ "docker-reference": v.string() }),
     image: v.object({ "docker-manifest-digest": v.string() }),
   }),
 });
 
-function requireImage(payload: unknown, digest: string): void {
+function requireImage(payload: unknown, digest: string, tag: string): void {
   const parsed = v.safeParse(SIMPLE, payload);
   if (!parsed.success) throw new BundleError("the payload is not one of simple signing");
-  const signed = parsed.output.critical.image["docker-manifest-digest"];
+  const { identity, image } = parsed.output.critical;
+  const signed = image["docker-manifest-digest"];
   if (signed !== `sha256:${digest}`) throw new BundleError(`the signature is of ${signed}`);
+  // Cosign signs the name of the repository, and others that of the tag.
+  const [, named = tag] = /^[^@]*:([^:/@]+)$/.exec(identity["docker-reference"]) ?? [];
+  if (named !== tag) throw new BundleError(`the signature is of the tag ${named}`);
 }
 
 function parseJson(text: string): unknown {

@@ -43,7 +43,7 @@ export async function proveByBundle(
     if (typeof result !== "string") return result;
     reasons.push(`${candidate.evidence}: ${result}`);
   }
-  throw unproved(rule.kind, subject, { reasons, ...adviceFor(rule, subject, context) });
+  throw unproved(rule.kind, subject, { reasons, ...adviceFor(rule, subject) });
 }
 
 /** The proof, or the reason why there is none. */
@@ -69,8 +69,7 @@ async function tryBundle(
 
 function adviceFor(
   { signWith }: Rule,
-  { name, sha256 }: Subject,
-  { image }: VerifyContext,
+  { name, sha256, image }: Subject,
 ): Pick<Unproved, "missing" | "command"> {
   if (image === undefined) {
     return {

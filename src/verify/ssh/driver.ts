@@ -43,7 +43,7 @@ export const ssh: VerifierDriver = {
     };
   },
   async offered(subject, context, signal) {
-    if (context.image !== undefined || !(await isOffered(subject, context, signal))) return [];
+    if (subject.image !== undefined || !(await isOffered(subject, context, signal))) return [];
     const check = checkBy(() => undefined);
     return [await proveBySignature(SSH, check, subject, context, signal)];
   },

@@ -39,7 +39,9 @@ function serve(files: Files): VerifyOptions & { asked: string[] } {
     fetch: async (input) => {
       const name = new URL(String(input instanceof Request ? input.url : input)).pathname.slice(1);
       asked.push(name);
-      return new Response(name === "app" ? chunked(files.app ?? "") : (files[name] as string));
+      return new Response(
+        name === "app" ? chunked(files.app ?? "") : Buffer.from(files[name] ?? ""),
+      );
     },
   };
 }
@@ -232,6 +234,27 @@ describe("latest", () => {
   test("rejects what does not hold", async () => {
     const files = { app: BYTES, SHA256SUMS: sums("other") };
     await expect(ask(files, "checksums", digest)).rejects.toBeInstanceOf(VerificationError);
+  });
+
+  test("verifies an index as the other rules say", async () => {
+    const { publicKey, sign } = await sshKey();
+    const index = JSON.stringify({
+      format: 1,
+      issued: new Date(Date.now() - 1_000).toISOString(),
+      expires: new Date(Date.now() + 60_000).toISOString(),
+      versions: { "v1.0.0": { app: digest } },
+    });
+    const files = {
+      app: BYTES,
+      SHA256SUMS: sums(BYTES),
+      "SHA256SUMS.sig": await sign("SHA256SUMS", sums(BYTES)),
+      "dewy-index.json": index,
+      "dewy-index.json.sig": await sign("dewy-index.json", index),
+    };
+    const rules = ["index", `ssh=${publicKey}`];
+    expect(await ask(files, rules, digest)).toMatchObject({ kinds: ["index", "ssh"] });
+    const unsigned = { ...files, "dewy-index.json": index.replace("v1.0.0", "v1.0.1") };
+    await expect(ask(unsigned, rules, digest)).rejects.toBeInstanceOf(VerificationError);
   });
 
   test("rejects a kind that needs a host, before any request", async () => {

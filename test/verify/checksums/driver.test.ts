@@ -143,11 +143,11 @@ test("a release without a checksum file is told how to make one", async () => {
 });
 
 test("images have no checksum files", async () => {
-  const image = { list: async () => [] };
-  const verifier = checksums.open("", verifyContext({ image }));
-  await expect(verifier.verify(subjectOf({ [APP]: "bytes" }), signal)).rejects.toThrow(
-    "it is for files, not for images",
-  );
+  const image = { digests: async () => [], async *signatures() {} };
+  const verifier = checksums.open("", verifyContext());
+  await expect(
+    verifier.verify({ ...subjectOf({ [APP]: "bytes" }), image }, signal),
+  ).rejects.toThrow("it is for files, not for images");
 });
 
 test("the rule has no value", () => {

@@ -204,11 +204,11 @@ describe("--verify index", () => {
   });
 
   test("does not hold for images", async () => {
-    const image = { list: async () => [] };
+    const image = { digests: async () => [], async *signatures() {} };
     const index = VERIFIERS.find(({ kind }) => kind === "index");
     const rule = { kind: "ssh", verify: () => Promise.reject(new Error("not asked")) } as const;
-    const verifier = index?.open("", verifyContext({ image }), [rule]);
-    const subject = subjectOf({ image: "manifest" });
+    const verifier = index?.open("", verifyContext(), [rule]);
+    const subject = { ...subjectOf({ image: "manifest" }), image };
     await expect(verifier?.verify(subject, never)).rejects.toThrow("with index: it is for files");
   });
 });

@@ -181,9 +181,11 @@ describe("minisign", () => {
   );
 
   test("does not verify images", async () => {
-    const image = { list: async () => [] };
-    const verifier = minisign.open(KEY, verifyContext({ image }));
-    await expect(verifier.verify(subjectOf({ [APP]: "bytes" }), signal)).rejects.toThrow(
+    const image = { digests: async () => [], async *signatures() {} };
+    const verifier = minisign.open(KEY, verifyContext());
+    await expect(
+      verifier.verify({ ...subjectOf({ [APP]: "bytes" }), image }, signal),
+    ).rejects.toThrow(
       "it is for files, not for images; use sigstore, sigstore-key or github instead",
     );
   });

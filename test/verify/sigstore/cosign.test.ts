@@ -1,9 +1,10 @@
 import { generateKeyPairSync } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
+import type { ImageSignature } from "../../../src/core/image_evidence.ts";
 import type { Proof } from "../../../src/core/proof.ts";
 import { sigstore } from "../../../src/verify/sigstore/driver.ts";
 import { sigstoreKey } from "../../../src/verify/sigstore_key/driver.ts";
-import type { ImageSignature, Subject } from "../../../src/verify/types.ts";
+import type { Subject, VerifyContext } from "../../../src/verify/types.ts";
 import {
   type BundleJson,
   cosignAnnotations,
@@ -72,48 +73,68 @@ describe("a bundle of cosign 1 and 2", () => {
 
 describe("an image", () => {
   const DIGEST = sha256Hex("manifest");
-  const image: Subject = { ...subjectOf({ app: "manifest" }), files: [], open: undefined };
-  const asked: string[] = [];
+  const INDEX = sha256Hex("index");
 
-  const contextOf = (signatures: readonly ImageSignature[]) =>
-    verifyContext({
-      sigstoreRoots: async () => [instance.trustedRoot],
-      image: {
-        list: async (digest) => {
-          asked.push(digest);
-          return signatures;
-        },
+  const imageWith = (signatures: readonly ImageSignature[]): Subject => ({
+    ...subjectOf({ app: "manifest" }),
+    files: [],
+    open: undefined,
+    image: {
+      digests: async () => [DIGEST, INDEX],
+      async *signatures() {
+        yield* signatures;
       },
-    });
+    },
+  });
+  const context = (): VerifyContext =>
+    verifyContext({ sigstoreRoots: async () => [instance.trustedRoot] });
   const verify = (...signatures: ImageSignature[]): Promise<Proof> =>
-    sigstore.open(RULE, contextOf(signatures)).verify(image, signal);
+    sigstore.open(RULE, context()).verify(imageWith(signatures), signal);
 
-  const simple = async (digest: string): Promise<ImageSignature> => {
-    const payload = simplePayload(digest);
+  const simple = async (digest: string, reference?: string): Promise<ImageSignature> => {
+    const payload = simplePayload(`sha256:${digest}`, reference);
     const bundle = await instance.signFile(payload);
     return {
       evidence: "sha256-abc.sig",
+      sha256: DIGEST,
       simple: { payload: Buffer.from(payload), annotations: cosignAnnotations(bundle) },
     };
   };
 
   test("is verified by a signature of a payload that names it", async () => {
-    expect(await verify(await simple(`sha256:${DIGEST}`))).toMatchObject({
-      evidence: "sha256-abc.sig",
-      identity: SIGNER,
-    });
-    expect(asked.at(-1)).toBe(`sha256:${DIGEST}`);
+    const proof = await verify(await simple(DIGEST));
+    expect(proof).toMatchObject({ evidence: "sha256-abc.sig", identity: SIGNER });
+    expect(proof.checksums).toBeUndefined();
   });
 
   test("is refused with the signature of another image", async () => {
-    const other = `sha256:${sha256Hex("other")}`;
+    const other = sha256Hex("other");
     await expect(verify(await simple(other))).rejects.toThrow(
-      `sha256-abc.sig: the signature is of ${other}`,
+      `sha256-abc.sig: the signature is of sha256:${other}`,
     );
   });
 
+  test("is verified by a signature of the index that lists it", async () => {
+    const signature = { ...(await simple(INDEX)), sha256: INDEX };
+    expect(await verify(signature)).toMatchObject({
+      checksums: `sha256:${INDEX}`,
+      identity: SIGNER,
+    });
+  });
+
+  test("is verified by a signature of its tag, and refused with that of another tag", async () => {
+    expect(await verify(await simple(DIGEST, "localhost:5000/app:v1.0.0"))).toMatchObject({
+      identity: SIGNER,
+    });
+    await expect(verify(await simple(DIGEST, "localhost:5000/app:v0.9.0"))).rejects.toThrow(
+      "the signature is of the tag v0.9.0",
+    );
+    const digest = `localhost:5000/app@sha256:${DIGEST}`;
+    expect(await verify(await simple(DIGEST, digest))).toMatchObject({ identity: SIGNER });
+  });
+
   test("is refused with a payload that was changed", async () => {
-    const signature = await simple(`sha256:${sha256Hex("other")}`);
+    const signature = await simple(sha256Hex("other"));
     if (signature.simple === undefined) throw new Error("no payload");
     signature.simple.payload = Buffer.from(simplePayload(`sha256:${DIGEST}`));
     await expect(verify(signature)).rejects.toThrow("the log entry is about other content");
@@ -124,14 +145,18 @@ describe("an image", () => {
     const payload = Buffer.from(JSON.stringify(bundle.dsseEnvelope));
     const annotations = cosignAnnotations(bundle);
     expect(
-      await verify({ evidence: "sha256-abc.att", simple: { payload, annotations } }),
+      await verify({
+        evidence: "sha256-abc.att",
+        sha256: DIGEST,
+        simple: { payload, annotations },
+      }),
     ).toMatchObject({ identity: SIGNER });
   });
 
   test("is verified by a bundle, and refused with that of another image", async () => {
     const of = async (sha256: string): Promise<ImageSignature> => {
       const bundle = await instance.attest([{ name: "app", sha256 }]);
-      return { evidence: "sha256:123", bundle: JSON.stringify(bundle) };
+      return { evidence: "sha256:123", sha256: DIGEST, bundle: JSON.stringify(bundle) };
     };
     expect(await verify(await of(DIGEST))).toMatchObject({ evidence: "sha256:123" });
     await expect(verify(await of(sha256Hex("other")))).rejects.toThrow(
@@ -140,9 +165,9 @@ describe("an image", () => {
   });
 
   test("takes the first signature that holds", async () => {
-    const broken = { evidence: "broken", bundle: "{" };
-    const stranger = await simple(`sha256:${sha256Hex("other")}`);
-    const proof = await verify(broken, stranger, await simple(`sha256:${DIGEST}`));
+    const broken = { evidence: "broken", sha256: DIGEST, bundle: "{" };
+    const stranger = await simple(sha256Hex("other"));
+    const proof = await verify(broken, stranger, await simple(DIGEST));
     expect(proof.identity).toEqual(SIGNER);
   });
 
@@ -150,9 +175,10 @@ describe("an image", () => {
     const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
     const payload = simplePayload(`sha256:${DIGEST}`);
     const annotations = cosignAnnotations(await instance.signFileWith(privateKey, payload));
-    const signature = { evidence: "x.sig", simple: { payload: Buffer.from(payload), annotations } };
+    const simple = { payload: Buffer.from(payload), annotations };
+    const image = imageWith([{ evidence: "x.sig", sha256: DIGEST, simple }]);
     const pem = publicKey.export({ type: "spki", format: "pem" }).toString();
-    const verifier = sigstoreKey.open(pem, contextOf([signature]));
+    const verifier = sigstoreKey.open(pem, context());
     expect(await verifier.verify(image, signal)).toMatchObject({ kind: "sigstore-key" });
   });
 
@@ -168,7 +194,11 @@ describe("an image", () => {
   ])("is refused with a payload that is %s", async (_, payload) => {
     const annotations = cosignAnnotations(await instance.signFile(payload));
     await expect(
-      verify({ evidence: "x.sig", simple: { payload: Buffer.from(payload), annotations } }),
+      verify({
+        evidence: "x.sig",
+        sha256: DIGEST,
+        simple: { payload: Buffer.from(payload), annotations },
+      }),
     ).rejects.toMatchObject({ code: "unverified" });
   });
 });
