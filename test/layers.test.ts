@@ -36,6 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "registries/grpc": ["core", "version", "platform", "resolve", "http", "gen"],
   "registries/verified": ["core", "verify"],
   "host/files": ["core", "deploy"],
+  "verify/openpgp": ["core"],
   "verify/sigstore": ["core", "verify/sigstore_bundle", "host/files"],
   "verify/github": ["core", "verify", "verify/sigstore_bundle", "verify/sigstore"],
   "host/process": ["core", "deploy", "host/files"],

@@ -1,7 +1,8 @@
 import { github } from "./github/driver.ts";
+import { openpgp } from "./openpgp/driver.ts";
 import { sigstore } from "./sigstore/driver.ts";
 import { VERIFIERS } from "./table.ts";
 import type { VerifierDriver } from "./types.ts";
 
 /** Everything that a host can verify: packages that are installed beside dewy, and files. */
-export const HOST_VERIFIERS: readonly VerifierDriver[] = [...VERIFIERS, sigstore, github];
+export const HOST_VERIFIERS: readonly VerifierDriver[] = [...VERIFIERS, openpgp, sigstore, github];

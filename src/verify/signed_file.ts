@@ -30,9 +30,8 @@ export async function hashFile(
 ): Promise<Bytes> {
   const known = file.hashes?.[name];
   if (known !== undefined) return known;
-  const createHash = file.createHash ?? (await portableHashes());
-  const hash = createHash(name);
-  for await (const chunk of unchanged(file, createHash, signal)) hash.update(chunk);
+  const hash = (file.createHash ?? (await portableHashes()))(name);
+  for await (const chunk of unchanged(file, signal)) hash.update(chunk);
   return new Uint8Array(hash.digest());
 }
 
@@ -49,8 +48,7 @@ export async function readFile(
 ): Promise<Bytes | undefined> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  const createHash = file.createHash ?? (await portableHashes());
-  for await (const chunk of unchanged(file, createHash, signal)) {
+  for await (const chunk of unchanged(file, signal)) {
     size += chunk.byteLength;
     if (size > maxBytes) return undefined;
     chunks.push(chunk);
@@ -61,10 +59,9 @@ export async function readFile(
 /** The chunks of the file. Fails at the end if they are not those that were hashed before. */
 export async function* unchanged(
   file: SignedFile,
-  createHash: CreateHash,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const known = createHash("sha256");
+  const known = (file.createHash ?? (await portableHashes()))("sha256");
   for await (const chunk of chunksOf(file)) {
     signal?.throwIfAborted();
     known.update(chunk);

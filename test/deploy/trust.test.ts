@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { VerificationError } from "../../src/core/error.ts";
+import { RemoteError, VerificationError } from "../../src/core/error.ts";
 import type { Proof } from "../../src/core/proof.ts";
-import type { DeployContext } from "../../src/deploy/deployer.ts";
+import type { Candidate, DeployContext } from "../../src/deploy/deployer.ts";
 import { FailedCandidates } from "../../src/deploy/failed_candidates.ts";
+import { carryOutDeploy } from "../../src/deploy/orders.ts";
 import { tick } from "../../src/deploy/tick.ts";
 import { acceptTag, isAccepted } from "../../src/deploy/trust.ts";
 import { parsePolicy } from "../../src/verify/policy.ts";
@@ -155,4 +156,58 @@ test("an unverified version is retried with backoff, and not marked bad", async 
   delete fail.stage;
   await io.clock.sleep(2_000);
   expect((await poll()).deployed).toBe(true);
+});
+
+test("a rate limit of the service that was asked sets the retry", async () => {
+  const made = testWorld(testRegistry(ready("v1.0.0")));
+  const { io } = made;
+  const failed = new FailedCandidates({ intervalMs: 1_000, clock: io.clock, random: () => 0 });
+  const cause = new RemoteError("429", { retryAfterMs: 600_000 });
+  made.fail.stage = new VerificationError("it cannot be evaluated now", { cause });
+  const policy = { ...policyOf, acceptChanged: [] };
+  const { failure } = await tick({ policy, failed }, io, never());
+  expect(failure?.retryAt).toBe(io.clock.now() + 600_000);
+});
+
+describe("an operator's deploy", () => {
+  const carryOut = (context: DeployContext, tag: string) => {
+    const order = {
+      id: "1",
+      user: "alice",
+      at: "2026-01-01T00:00:00Z",
+      kind: "deploy",
+      tag,
+    } as const;
+    const signals = { signal: never(), stop: never() };
+    return carryOutDeploy(order, { context, ...signals, progress() {}, background() {} });
+  };
+
+  test("is verified with the files of the release", async () => {
+    const files = [{ name: "app.sig", url: "test://app.sig" }];
+    const made = testWorld(testRegistry({ kind: "ready", ...candidate("v1.0.0"), files }));
+    const { deployer } = made.io;
+    const staged: Candidate[] = [];
+    const stage: typeof deployer.stage = (found, ...rest) => {
+      staged.push(found);
+      return deployer.stage(found, ...rest);
+    };
+    await carryOut({ ...made.io, deployer: { ...deployer, stage } }, "v1.0.0");
+    expect(staged).toMatchObject([{ files }]);
+  });
+
+  test("takes an unverified version from the disk only if it has served here before", async () => {
+    const made = world([], { "v1.0.0": ["A"] });
+    const { registry, fail } = made;
+    await made.deploy("v0.9.0");
+    await made.deploy("v1.0.0");
+    fail.activate = new Error("the disk is full");
+    await expect(made.deploy("v1.1.0")).rejects.toThrow("the disk is full");
+    delete fail.activate;
+    registry.resolve = async () => {
+      throw new RemoteError("503");
+    };
+    const strict: DeployContext = { ...made.context, verify: parsePolicy(["ssh=FILE"]) };
+    await expect(carryOut(strict, "v1.1.0")).rejects.toThrow("503");
+    expect(await carryOut(strict, "v0.9.0")).toMatchObject({ isNew: true });
+  });
 });

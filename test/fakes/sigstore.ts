@@ -144,7 +144,7 @@ export async function fakeSigstore(options: FakeSigstoreOptions = {}): Promise<F
     async handler(request) {
       const { pathname } = new URL(request.url);
       const body = await request.text();
-      if (pathname === log.path) return asResponse(await log.fn(body), true);
+      if (pathname === log.path) return asResponse(await log.fn(asLogged(body)), true);
       if (pathname !== authority.path) return new Response("not found", { status: 404 });
       // It expects the token in the body, as sigstore-js sends it.
       const oidcIdentityToken = request.headers.get("authorization")?.replace(/^Bearer /, "");
@@ -208,6 +208,26 @@ export async function fakeSigstore(options: FakeSigstoreOptions = {}): Promise<F
       };
     },
   };
+}
+
+/** Of an envelope that is proposed, Rekor logs only the hashes and the signatures. */
+function asLogged(body: string): string {
+  const { spec, ...entry } = JSON.parse(body);
+  if (entry.kind !== "dsse") return body;
+  const { envelope, verifiers } = spec.proposedContent;
+  const { payload, signatures } = JSON.parse(envelope);
+  const hash = (data: string | Uint8Array) => ({
+    algorithm: "sha256",
+    value: digest(data).toString("hex"),
+  });
+  return JSON.stringify({
+    ...entry,
+    spec: {
+      envelopeHash: hash(envelope),
+      payloadHash: hash(Buffer.from(payload, "base64")),
+      signatures: [{ signature: signatures[0].sig, verifier: verifiers[0] }],
+    },
+  });
 }
 
 type Answer = Awaited<ReturnType<ReturnType<typeof rekorHandler>["fn"]>>;

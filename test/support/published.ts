@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { systemClock } from "../../src/core/clock.ts";
 import type { Proof } from "../../src/core/proof.ts";
 import { HOST_VERIFIERS } from "../../src/verify/host_table.ts";
 import type { VerifyContext } from "../../src/verify/types.ts";
@@ -20,6 +21,7 @@ export async function verifyPublished(
   const verifier = driver.open(
     value,
     verifyContext({
+      clock: systemClock,
       readTextFile: (path) => readFile(join(keys, basename(path)), "utf8"),
       ...context,
     }),

@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { onTestFinished } from "vitest";
 import { tempDirectory } from "./temp_directory.ts";
 
 const run = promisify(execFile);
@@ -57,6 +58,38 @@ export async function sshKey(type = "ed25519", bits?: number): Promise<SigningKe
       return readFile(`${file}.sig`);
     },
     accepts: (_, content, signature) => sshAccepts(publicKey, content, signature),
+  };
+}
+
+/** A key of GnuPG, whose agent ends with the test. */
+export async function gpgKey(algorithm = "ed25519", subkey?: string): Promise<SigningKey> {
+  const home = await tempDirectory();
+  await chmod(home, 0o700);
+  onTestFinished(() => run("gpgconf", ["--homedir", home, "--kill", "all"]).then(() => {}));
+  const gpg = (...args: readonly string[]) =>
+    run("gpg", ["--homedir", home, "--batch", "--quiet", "--passphrase", "", ...args]);
+  await gpg("--quick-generate-key", "release@example.com", algorithm, "sign", "never");
+  if (subkey !== undefined) {
+    const { stdout: list } = await gpg("--list-keys", "--with-colons");
+    const [, fingerprint = ""] = /^fpr:{9}([0-9A-F]+):/m.exec(list) ?? [];
+    await gpg("--quick-add-key", fingerprint, subkey, "sign");
+  }
+  const { stdout: publicKey } = await gpg("--armor", "--export");
+  return {
+    publicKey,
+    async sign(name, content, ...flags) {
+      const [file, signature] = [join(home, name), join(home, `${name}.signature`)];
+      await writeFile(file, content);
+      await rm(signature, { force: true });
+      const kind = flags.includes("--clear-sign") ? [] : ["--detach-sign"];
+      await gpg("--output", signature, ...flags, ...kind, file);
+      return readFile(signature);
+    },
+    async accepts(name, content, signature) {
+      const [file, signed] = [join(home, name), join(home, `${name}.signature`)];
+      await Promise.all([writeFile(file, content), writeFile(signed, signature)]);
+      return succeeds("gpg", ["--homedir", home, "--batch", "--verify", signed, file]);
+    },
   };
 }
 

@@ -75,11 +75,13 @@ const PROGRAMS = {
  * @param secrets The files that the set-up makes, by the name of their secret; other texts as they
  * are.
  * @param programs More scripts on the path.
+ * @param outputs The environment that actions would have set.
  */
 export async function publish(
   workflow: Workflow,
   secrets: Readonly<Record<string, string>>,
   programs: Readonly<Record<string, string>> = {},
+  outputs: Readonly<Record<string, string>> = {},
 ): Promise<{ release: Release; keys: string }> {
   const root = await workDirectory();
   const [bin, keys, checkout] = ["bin", "keys", "checkout"].map((name) => join(root, name));
@@ -118,15 +120,14 @@ export async function publish(
       const secret = /^\$\{\{ secrets\.(\w+) \}\}$/.exec(value)?.[1];
       resolved[name] = secret === undefined ? value : (await secretOf(secret)).trim();
     }
-    await bash(run, checkout, resolved);
+    await bash(run, checkout, { ...resolved, ...outputs });
   }
   return { release: await readRelease(join(root, "release")), keys: keys ?? "" };
 }
 
 async function readRelease(directory: string): Promise<Release> {
-  const names = (await readdir(directory)).sort(
-    (a, b) => Number(b === ARTIFACT) - Number(a === ARTIFACT),
-  );
+  const found = await readdir(directory).catch(() => []);
+  const names = found.sort((a, b) => Number(b === ARTIFACT) - Number(a === ARTIFACT));
   return Object.fromEntries(
     await Promise.all(names.map(async (name) => [name, await readFile(join(directory, name))])),
   );

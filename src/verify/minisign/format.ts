@@ -71,6 +71,7 @@ function idOf(bytes: Bytes): string {
     .reverse()
     .map((byte) => byte.toString(16).padStart(2, "0"))
     .join("")
+    .replace(/^0+/, "")
     .toUpperCase();
 }
 

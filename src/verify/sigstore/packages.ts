@@ -4,9 +4,7 @@
  * @module
  */
 import crypto from "node:crypto";
-import { VerificationError } from "../../core/error.ts";
-import { messageOf } from "../../core/message_of.ts";
-import { installCommand, isMissingPackage } from "../../core/optional_packages.ts";
+import { loadPackages } from "../load_packages.ts";
 
 /** The versions that dewy is tested with: the last that run on Node 20. */
 export const PACKAGES = {
@@ -62,17 +60,7 @@ interface MaybeKey {
   key?: { asymmetricKeyType?: string };
 }
 
-async function load<T>(packages: () => Promise<T>): Promise<T> {
-  try {
-    return await packages();
-  } catch (cause) {
-    if (!isMissingPackage(cause)) {
-      const message = `Cannot load the packages for Sigstore bundles: ${messageOf(cause)}`;
-      throw new VerificationError(message, { cause, fault: "host" });
-    }
-    throw new VerificationError(
-      `Cannot verify Sigstore bundles: the packages for them are not installed; install them next to dewy: ${installCommand(PACKAGES, import.meta.url)}`,
-      { cause, fault: "operator" },
-    );
-  }
+function load<T>(packages: () => Promise<T>): Promise<T> {
+  const moduleUrl = import.meta.url;
+  return loadPackages({ evidence: "Sigstore bundles", versions: PACKAGES, moduleUrl }, packages);
 }

@@ -1,4 +1,5 @@
 import { base64ToBytes, bytesToHex, hexToBytes } from "../../core/encoding.ts";
+import { verifyEd25519 } from "../ed25519.ts";
 import type { Bytes } from "../types.ts";
 import {
   CURVES,
@@ -27,9 +28,8 @@ export async function importPublicKey(spki: Bytes): Promise<PublicKey | undefine
   }
   const ed25519 = await importAs(spki, { name: "Ed25519" });
   if (ed25519 !== undefined) {
-    const verify = (data: Bytes, signature: Bytes): Promise<boolean> =>
-      crypto.subtle.verify("Ed25519", ed25519, signature, data);
-    return { spki, verify };
+    const key = new Uint8Array(await crypto.subtle.exportKey("raw", ed25519));
+    return { spki, verify: (data, signature) => verifyEd25519(key, signature, data) };
   }
   const rsa = await importAs(spki, { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" });
   return rsa === undefined ? undefined : rsaKey(spki, rsa);

@@ -1,7 +1,11 @@
+import { generateKeyPairSync } from "node:crypto";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { run } from "../../../src/cli/run.ts";
+import { fakeOci } from "../../fakes/oci.ts";
+import { serveFetch } from "../../fakes/serve.ts";
+import { cosignAnnotations, fakeSigstore, simplePayload } from "../../fakes/sigstore.ts";
 import { missingPeer } from "../../peers/missing_peer.ts";
 import { minisignKey } from "../../support/signing.ts";
 import { sha256Hex } from "../../support/subject.ts";
@@ -58,7 +62,6 @@ describe("dewy verify of a file", () => {
       err: "",
       out: [
         `verified  ${APP}`,
-        `of        ${directory}`,
         "size      5 B",
         `digest    sha256:${sha256Hex("bytes")}`,
         "",
@@ -89,7 +92,7 @@ describe("dewy verify of a file", () => {
       0,
       {
         kind: "verified",
-        tag: directory,
+        tag: null,
         artifact: APP,
         digest: `sha256:${sha256Hex("bytes")}`,
         size: 5,
@@ -186,6 +189,60 @@ describe("dewy verify of a registry", () => {
     const [code, answer] = await json("verify", url, ...CHECKSUMS, "--tag", "v9.0.0");
     expect(code).toBe(2);
     expect(answer).toMatchObject({ kind: "none", reason: "unknown-tag" });
+  });
+});
+
+describe("dewy verify of an image", () => {
+  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+
+  /** A registry with an image, and a signature as cosign stores it, of this digest or of the image's. */
+  async function imageRegistry(signed?: string): Promise<{ url: string; flags: string[] }> {
+    const fake = fakeOci();
+    const digest = fake.push("v1.0.0");
+    const instance = await fakeSigstore();
+    const payload = simplePayload(signed ?? digest);
+    const bundle = await instance.signFileWith(privateKey, payload);
+    const layer = {
+      ...fake.put(JSON.parse(payload), "application/vnd.dev.cosign.simplesigning.v1+json"),
+      annotations: cosignAnnotations(bundle),
+    };
+    const manifest = fake.put({ schemaVersion: 2, layers: [layer] });
+    fake.tag(`${digest.replace(":", "-")}.sig`, manifest.digest);
+    const { origin } = new URL("https://registry.example");
+    const served = await serveFetch(async (request) => {
+      const { pathname, search } = new URL(request.url);
+      const answer = await fake.handler(new Request(`${origin}${pathname}${search}`, request));
+      const location = answer.headers.get("location");
+      return location === null ? answer : fake.handler(new Request(location));
+    });
+    onTestFinished(() => served.close());
+    const directory = await directoryOf({
+      "cosign.pub": publicKey.export({ type: "spki", format: "pem" }),
+      "root.json": JSON.stringify(instance.trustedRoot),
+    });
+    const rule = `sigstore-key=${join(directory, "cosign.pub")}`;
+    const flags = ["--verify", rule, "--trusted-root", join(directory, "root.json"), ...PLATFORM];
+    return { url: `img://${new URL(served.url).host}/o/app?insecure=true`, flags };
+  }
+
+  test("finds the signature in the registry", async () => {
+    const { url, flags } = await imageRegistry();
+    const [code, answer] = await json("verify", url, ...flags);
+    expect(answer).toMatchObject({
+      kind: "verified",
+      tag: "v1.0.0",
+      digest: expect.stringMatching(/^sha256:/),
+      size: null,
+      proofs: [{ kind: "sigstore-key", evidence: expect.stringMatching(/^sha256-.*\.sig$/) }],
+    });
+    expect(code).toBe(0);
+  });
+
+  test("refuses the signature of another image", async () => {
+    const { url, flags } = await imageRegistry(`sha256:${sha256Hex("other")}`);
+    const { code, err } = await dewy(["verify", url, ...flags]);
+    expect(code).toBe(2);
+    expect(err).toContain("the signature is of sha256:");
   });
 });
 

@@ -136,7 +136,7 @@ describe("a checksum file", () => {
   });
 });
 
-test("a release without a checksum file is told how to make one", async () => {
+test("the error says how to make a checksum file, if the release has none", async () => {
   await expect(verify({})).rejects.toThrow(
     `Cannot verify "${APP}" of v1.0.0 with checksums: the release has no checksum file that lists it; make one in CI: sha256sum ${APP} > SHA256SUMS`,
   );
