@@ -10,7 +10,7 @@ import { withSubject } from "./with_subject.ts";
 
 /** What `--verify` says about a version, for `check` and `explain`. */
 export interface Verdict {
-  /** Whether a deploy with the same flags would refuse the version. */
+  /** Whether a signature is missing that `--verify` names, or one is wrong. */
   isRefused: boolean;
   rows: readonly [name: string, value: string][];
   json: object;

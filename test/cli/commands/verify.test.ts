@@ -7,7 +7,7 @@ import { fakeOci } from "../../fakes/oci.ts";
 import { serveFetch } from "../../fakes/serve.ts";
 import { cosignAnnotations, fakeSigstore, simplePayload } from "../../fakes/sigstore.ts";
 import { missingPeer } from "../../peers/missing_peer.ts";
-import { minisignKey } from "../../support/signing.ts";
+import { minisignKey, sshKey } from "../../support/signing.ts";
 import { sha256Hex } from "../../support/subject.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 import { fakeProcess } from "../process.ts";
@@ -139,6 +139,21 @@ describe("dewy verify of a file", () => {
     expect(err).toContain("name what it has with --verify, or sign it in CI");
   });
 
+  test("without a policy, shows who has signed, and refuses what is wrong", async () => {
+    const { sign } = await sshKey();
+    const directory = await directoryOf({
+      [APP]: "bytes",
+      [`${APP}.sig`]: await sign(APP, "bytes"),
+    });
+    const signed = await dewy(["verify", join(directory, APP)]);
+    expect(signed).toMatchObject({ code: 0, err: "" });
+    expect(signed.out).toMatch(/^ +signer +SHA256:/m);
+    await writeFile(join(directory, APP), "bytEs");
+    const { code, err } = await dewy(["verify", join(directory, APP)]);
+    expect(code).toBe(2);
+    expect(err).toContain("the signature is wrong, or of another file");
+  });
+
   test.each([
     [["--verify", "none"], 1, "it verifies nothing"],
     [["--verify", "minisgn=k"], 1, 'did you mean "minisign"?'],
@@ -182,6 +197,31 @@ describe("dewy verify of a registry", () => {
     const sums = join(await directoryOf({ SHA256SUMS: sumsOf("new") }), "SHA256SUMS");
     const argv = ["verify", `file://${directory}`, ...PLATFORM, ...CHECKSUMS, "--evidence", sums];
     expect(await dewy(argv)).toMatchObject({ code: 0, err: "" });
+  });
+
+  test("finds that a newer version of a signed index is hidden, as dewy check does", async () => {
+    const { publicKey, sign } = await sshKey();
+    const index = JSON.stringify({
+      format: 1,
+      issued: new Date(Date.now() - 1_000).toISOString(),
+      expires: new Date(Date.now() + 60_000).toISOString(),
+      versions: { "v1.0.0": { [APP]: `sha256:${sha256Hex("old")}` }, "v1.1.0": {} },
+    });
+    const directory = await directoryOf({
+      [`v1.0.0/${APP}`]: "old",
+      [`v1.0.0/${APP}.sig`]: await sign(APP, "old"),
+      "v1.0.0/dewy-index.json": index,
+      "v1.0.0/dewy-index.json.sig": await sign("dewy-index.json", index),
+    });
+    const signers = join(await directoryOf({ allowed_signers: publicKey }), "allowed_signers");
+    const rules = ["--verify", "index", "--verify", `ssh=${signers}`];
+    const argv = [`file://${directory}`, ...PLATFORM, ...rules];
+    const { code, err } = await dewy(["verify", ...argv]);
+    expect(code).toBe(2);
+    expect(err).toContain("it has v1.1.0, which the registry does not list");
+    expect(await json("check", ...argv)).toMatchObject([2, { verification: { proofs: [] } }]);
+    // An operator who names an old version knows that there are newer ones.
+    expect(await dewy(["verify", ...argv, "--tag", "v1.0.0"])).toMatchObject({ code: 0 });
   });
 
   test("says why there is nothing to verify", async () => {
