@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { compileWindows } from "../cli/flags/windows.ts";
 import { exclusive } from "../core/concurrency.ts";
 import { AbortedError, ConfigError } from "../core/error.ts";
 import { dedupe, type EventSink, fanOut } from "../core/event.ts";
@@ -33,7 +34,6 @@ import { openAgentTelemetry } from "./telemetry.ts";
 import type { Agent, AgentConfig } from "./types.ts";
 import { surviveUncaught } from "./uncaught.ts";
 import { type AgentWebhooks, openAgentWebhooks } from "./webhooks.ts";
-import { compileWindows } from "./windows.ts";
 
 export type { Agent, AgentConfig, Supervision } from "./types.ts";
 export { lockPath, statePath };

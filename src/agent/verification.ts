@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { readlink } from "node:fs/promises";
+import { basename, join } from "node:path";
 import type { FetchConfig } from "../cli/flags/assets.ts";
-import { isAccepted } from "../deploy/trust.ts";
+import { isAccepted, replacedBefore } from "../deploy/trust.ts";
 import { statePath } from "../host/files/own_paths.ts";
 import { readState } from "../host/files/state_file.ts";
 import { type Gate, type GateMemory, openGate } from "../verify/gate.ts";
@@ -41,9 +42,9 @@ export async function loadVerifiers(
   const [{ HOST_VERIFIERS }, { withRefreshedRoot }, { githubEvidence }] = await Promise.all([
     import("../verify/host_table.ts"),
     import("../verify/sigstore/roots.ts"),
-    import("./github_evidence.ts"),
+    import("../registries/github/evidence.ts"),
   ]);
-  const github = githubEvidence(registry, context);
+  const github = githubEvidence(registry, context.io);
   return {
     drivers: HOST_VERIFIERS,
     context: withRefreshedRoot({ ...hostContext(context), github, ...more }),
@@ -59,5 +60,9 @@ function memoryOf(root: string): GateMemory {
   return {
     signers: async () => (await state()).signers ?? [],
     isAccepted: async ({ tag, sha256 }) => isAccepted(await state(), tag, `sha256:${sha256}`),
+    replacedBefore: async ({ tag, sha256 }) => {
+      const live = basename(await readlink(join(root, "current")).catch(() => ""));
+      return replacedBefore(await state(), live, { tag, digest: `sha256:${sha256}` });
+    },
   };
 }

@@ -1,6 +1,5 @@
 import { type CommandContext, type DriverTables, isolated } from "../agent/context.ts";
 import { type Redactor, redactorOf } from "../agent/redactor.ts";
-import { compileWindows } from "../agent/windows.ts";
 import { systemClock } from "../core/clock.ts";
 import type { Environment } from "../core/environment.ts";
 import { ConfigError } from "../core/error.ts";
@@ -13,6 +12,7 @@ import type { CollectedUrls } from "../notifiers/urls.ts";
 import type { RegistryContext, RegistryTable } from "../registries/driver.ts";
 import { splitRegistryUrl } from "../registries/load.ts";
 import { type Config, isAsking, isDeploying } from "./config.ts";
+import { compileWindows } from "./flags/windows.ts";
 import { formatJson, formatStory, formatText } from "./log/format.ts";
 import { createLogger } from "./log/log.ts";
 import { createProgressLine, type ProgressLine } from "./log/progress_line.ts";

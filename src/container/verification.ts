@@ -1,9 +1,9 @@
 import type { CommandContext } from "../agent/context.ts";
-import { loadImageEvidence } from "../agent/image_evidence.ts";
 import { openVerification } from "../agent/verification.ts";
 import { ConfigError } from "../core/error.ts";
 import { formatRule, type VerifyPolicy } from "../verify/policy.ts";
 import type { ContainerConfig } from "./config.ts";
+import { loadImageEvidence } from "./image_evidence.ts";
 import type { ImageVerification } from "./replicas/verify_image.ts";
 
 const IMAGE_KINDS: readonly string[] = ["sigstore", "sigstore-key", "github"];

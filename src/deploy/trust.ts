@@ -46,6 +46,29 @@ export function isAccepted({ accepted = [] }: DeployState, tag: string, digest: 
   return found !== undefined && (found.digest ?? digest) === digest;
 }
 
+/** The earlier version that had these bytes, if the live release has replaced it by others. */
+export function replacedBefore(
+  state: DeployState,
+  live: string | undefined,
+  { tag, digest }: { tag: string; digest: string },
+): string | undefined {
+  const running = findRelease(state, live);
+  // Some registries state other digests than SHA-256.
+  const has = (one: { digest?: string | undefined; verified?: Verification | undefined }) =>
+    [one.digest, one.verified?.digest].includes(digest);
+  if (running === undefined || has(running) || running.tag === tag) return undefined;
+  const before = <T extends { tag: string }>(all: readonly T[]): readonly T[] =>
+    all.slice(
+      0,
+      Math.max(
+        all.findLastIndex((one) => one.tag === running.tag),
+        0,
+      ),
+    );
+  const earlier = [...before(state.known), ...before(state.releases)];
+  return earlier.find((one) => one.tag !== tag && has(one))?.tag;
+}
+
 /** Lets one version pass, whatever its signers; the bytes of an earlier acceptance are forgotten. */
 export function acceptTag(
   state: DeployState,

@@ -27,12 +27,14 @@ export interface Gate {
   verify(subject: Subject, signal: AbortSignal): Promise<readonly Proof[]>;
 }
 
-/** What was remembered about the app. Only the mode `auto` asks for it. */
+/** What was remembered about the app. */
 export interface GateMemory {
   /** The signers that every release must have; empty before the first verified deploy. */
   signers(): Promise<readonly Signer[]>;
   /** Whether an operator has accepted the release, whatever its signers. */
   isAccepted(subject: Subject): Promise<boolean>;
+  /** The earlier version that had the same bytes, if the one that runs has replaced it. */
+  replacedBefore?(subject: Subject): Promise<string | undefined>;
 }
 
 /** Of what a certificate says. */
@@ -63,6 +65,7 @@ export function openGate(
     async verify(subject, signal) {
       const proofs: Proof[] = [];
       for (const verifier of verifiers) proofs.push(await prove(verifier, subject, signal));
+      if (!(await memory.isAccepted(subject))) await refuseReplaced(subject, memory);
       return proofs;
     },
   };
@@ -78,6 +81,16 @@ function openRule(
   if (driver !== undefined) return driver.open(rule.value, context, [...rules]);
   throw new ConfigError(
     `Cannot use --verify "${formatRule(rule)}": this runtime does not verify ${rule.kind}; it verifies ${drivers.map(({ kind }) => kind).join(", ")}`,
+  );
+}
+
+/** The signature of an old version with a known hole is as valid as ever, under whatever tag it is published again. */
+async function refuseReplaced(subject: Subject, memory: GateMemory): Promise<void> {
+  const { name, tag } = subject;
+  const earlier = await memory.replacedBefore?.(subject);
+  if (earlier === undefined) return;
+  throw new VerificationError(
+    `Cannot verify "${name}" of ${tag}: it is ${earlier} again, which was replaced here since; find out who has published it, and if it is right, run dewy trust accept ${tag}`,
   );
 }
 
@@ -121,6 +134,7 @@ function openAuto(
       const isFree = signers.length === 0 || (await memory.isAccepted(subject));
       const problem = isFree ? undefined : problemOf(subject, signers, offers);
       if (problem !== undefined) throw problem;
+      if (!isFree) await refuseReplaced(subject, memory);
       for (const { kind, error } of offers) if (error !== undefined) remark(kind, error, subject);
       return offers.flatMap(({ proofs }) => proofs);
     },

@@ -1,4 +1,4 @@
-import type { ImageEvidence } from "../core/image_evidence.ts";
+import type { ImageEvidence } from "../core/proof.ts";
 import type { Artifact } from "../core/types.ts";
 import type { Subject } from "./types.ts";
 

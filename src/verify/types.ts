@@ -1,7 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
-import type { ImageEvidence } from "../core/image_evidence.ts";
-import type { Proof, VerifyKind } from "../core/proof.ts";
+import type { GitHubEvidence, ImageEvidence, Proof, VerifyKind } from "../core/proof.ts";
 import type { Artifact } from "../core/types.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
@@ -62,18 +61,6 @@ export interface VerifyContext {
   githubRoots?: ((signal: AbortSignal) => Promise<readonly unknown[]>) | undefined;
   /** The attestations on GitHub; absent on the edge. */
   github?: GitHubEvidence | undefined;
-}
-
-/** The attestations that GitHub has of files, asked for with the credentials of `ghr://`. */
-export interface GitHubEvidence {
-  /** `OWNER/REPO` of a `ghr://` registry; without it, `auto` does not ask. */
-  repository?: string | undefined;
-  /**
-   * The Sigstore bundles about a file; empty if there are none.
-   *
-   * @throws RemoteError or CredentialError if GitHub does not answer.
-   */
-  list(repository: string, sha256: string, signal: AbortSignal): Promise<readonly unknown[]>;
 }
 
 /** One rule of a policy, ready to verify releases. */

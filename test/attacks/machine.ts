@@ -6,7 +6,8 @@ import type { CommandContext } from "../../src/agent/context.ts";
 import { runAssets } from "../../src/cli/commands/assets.ts";
 import { readAssets } from "../../src/cli/flags/assets.ts";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
-import { systemClock } from "../../src/core/clock.ts";
+import { logLineOf } from "../../src/cli/log/lines.ts";
+import { type Clock, systemClock } from "../../src/core/clock.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
 import type { DeployState } from "../../src/deploy/state.ts";
 import { stateFile } from "../../src/host/files/state_file.ts";
@@ -29,6 +30,8 @@ export interface Machine {
 }
 
 interface PollOptions {
+  /** How much later than now it is. */
+  laterMs?: number;
   flags?: readonly string[];
   /** Receives every event when it happens. */
   on?: (event: DewyEvent) => void;
@@ -41,28 +44,28 @@ export interface Polled {
   reasons: string;
 }
 
-/** `flags` apply to every poll. */
-export async function machine(courier: Courier, flags: readonly string[]): Promise<Machine> {
+export async function machine(courier: Courier): Promise<Machine> {
   const root = await tempDirectory();
   const runtime = await tempDirectory();
   const env = { DEWY_RUNTIME_DIR: runtime, ...courier.env };
   const store = stateFile(statePath(root), () => {});
   return {
     root,
-    async poll({ flags: more = [], on } = {}) {
+    async poll({ laterMs = 0, flags = [], on } = {}) {
       const events: DewyEvent[] = [];
       const argv = ["assets", "--once", "--directory", root, "--registry", courier.url];
-      const config = readAssets(parseArgv([...argv, ...flags, ...more]));
+      const config = readAssets(parseArgv([...argv, ...flags]));
       const emit = (event: DewyEvent): void => {
         events.push(event);
         on?.(event);
       };
       const fetch = courier.fetch ?? (() => Promise.reject(new Error("no network")));
+      const clock = impatientClock(laterMs);
       const context: CommandContext = {
         ...fakeProcess({ env }),
-        ...{ clock: systemClock, fetch, emit, version: "0.0.0" },
+        ...{ clock, fetch, emit, version: "0.0.0" },
         ...{ registries: hostRegistries, notifiers: {} },
-        io: await createHostIo({ env, fetch, emit }),
+        io: await createHostIo({ env, fetch, clock, emit }),
         redactor: () => (text) => text,
       };
       const exitCode = await runAssets(config, context);
@@ -75,8 +78,19 @@ export async function machine(courier: Courier, flags: readonly string[]): Promi
   };
 }
 
+const PATIENCE_MS = 10_000;
+
+/** Retries come at once. Timeouts, which are longer, are those of the system. */
+function impatientClock(laterMs: number): Clock {
+  return {
+    ...systemClock,
+    now: () => Date.now() + laterMs,
+    sleep: (ms, signal) => systemClock.sleep(ms < PATIENCE_MS ? 0 : ms, signal),
+  };
+}
+
 function reasonIn(event: DewyEvent): string[] {
   if (event.type === "failed") return [event.error.message];
-  if (event.type === "waiting" || event.type === "known-bad") return [event.reason];
-  return event.type === "bytes-changed" ? [`the bytes of ${event.tag} changed`] : [];
+  if (event.type === "waiting") return [event.reason];
+  return event.type === "listing-stale" ? [logLineOf(event)?.message ?? ""] : [];
 }

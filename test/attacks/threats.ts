@@ -1,184 +1,214 @@
 // What an attacker can do who can publish to the registry, but has neither the key nor the workflow.
-import { createHash } from "node:crypto";
 import { ARTIFACT, makeArtifact } from "../e2e/archive.ts";
-import type { FakeSigstore } from "../fakes/sigstore.ts";
 import { type SIGNER, WORKFLOW } from "../fakes/sigstore.ts";
+import { sha256Hex } from "../support/subject.ts";
 import type { Content, Courier, Files } from "./couriers.ts";
 import type { Machine } from "./machine.ts";
+import type { Rule, Signers } from "./signers.ts";
 
 export interface Scene {
   courier: Courier;
   host: Machine;
-  sigstore: Sigstore;
-}
-
-interface Sigstore {
-  real: FakeSigstore;
-  /** Its certificates had expired when they were used. */
-  late: FakeSigstore;
-  /** Another instance, which the machine does not trust. */
-  other: FakeSigstore;
+  signers: Signers;
 }
 
 export interface Threat {
   name: string;
+  /** Whether it is refused by its signature, held for an operator, or not even downloaded. */
+  outcome: "unverified" | "held" | "not downloaded" | "warned";
   /** What the error says. */
   error: RegExp;
+  /** Which rule the machine has. Defaults to the identity of the workflow. */
+  rule?: Rule;
   /** More flags of the machine. */
   flags?: readonly string[];
-  /** What happens before the attack, besides the deploy of v1.0.0. */
-  before?(scene: Scene): Promise<void>;
-  /** The version that serves on. Defaults to v1.0.0. */
-  live?: string;
-  attack(scene: Scene): Promise<(() => void) | undefined | void>;
+  /** Whether v1.1.0 is live, instead of v1.0.0. */
+  isUpdated?: true;
+  /** Returns what happens between the listing and the download. */
+  attack(scene: Scene): Promise<(() => void) | undefined>;
+  /** How much later the next poll is. Defaults to 0. */
+  laterMs?: number;
 }
 
-const NEW = "v1.1.0";
+const NEW = "v1.2.0";
 const BUNDLE = `${ARTIFACT}.sigstore.json`;
+const DAY_MS = 86_400_000;
 
 /** A version as the real workflow publishes it. */
-export async function release(tag: string, { sigstore }: Scene): Promise<Files> {
+export async function release(tag: string, { signers }: Scene, rule?: Rule) {
   const artifact = await makeArtifact(tag);
-  const subject = `${WORKFLOW}@refs/tags/${tag}`;
-  return { [ARTIFACT]: artifact, [BUNDLE]: await bundle(artifact, sigstore.real, { subject }) };
+  const signed =
+    rule === "key"
+      ? await signers.ours.signFileWith(signers.key, artifact)
+      : await signers.ours.signFile(artifact, { subject: `${WORKFLOW}@refs/tags/${tag}` });
+  return { [ARTIFACT]: artifact, [BUNDLE]: JSON.stringify(signed) };
 }
 
-async function bundle(
-  content: Content,
-  instance: FakeSigstore,
-  signer: Partial<typeof SIGNER> = {},
-): Promise<string> {
-  return JSON.stringify(await instance.signFile(content, signer));
+type Bundles = (evil: Uint8Array<ArrayBuffer>, scene: Scene) => Promise<object> | object;
+
+/** Publishes an artifact of the attacker's with this bundle. */
+function evilWith(bundle: Bundles): Threat["attack"] {
+  return async (scene) => {
+    const evil = await makeArtifact("evil");
+    const signed = JSON.stringify(await bundle(evil, scene));
+    scene.courier.publish(NEW, { [ARTIFACT]: evil, [BUNDLE]: signed });
+    return undefined;
+  };
 }
 
-const sha256 = (content: Content): string => createHash("sha256").update(content).digest("hex");
+/** Publishes an artifact of the attacker's with these files. */
+function evilAmong(files: (evil: Content, scene: Scene) => Promise<Files> | Files) {
+  return async (scene: Scene): Promise<undefined> => {
+    const evil = await makeArtifact("evil");
+    scene.courier.publish(NEW, { [ARTIFACT]: evil, ...(await files(evil, scene)) });
+  };
+}
+
+const signedBy = (signer: Partial<typeof SIGNER>): Threat["attack"] =>
+  evilWith((evil, { signers }) => signers.ours.signFile(evil, signer));
 
 export const THREATS: readonly Threat[] = [
   {
-    name: "replaced artifact",
-    error: /Cannot verify .* of v1\.1\.0 with sigstore: .*\.sigstore\.json: .*signature/,
+    name: "a replaced artifact",
+    outcome: "unverified",
+    error: /\.sigstore\.json: the signature is of a file with another digest/,
     async attack(scene) {
       const files = await release(NEW, scene);
       scene.courier.publish(NEW, { ...files, [ARTIFACT]: await makeArtifact("evil") });
+      return undefined;
     },
   },
   {
-    name: "replaced signature",
-    error: /x/,
+    name: "a replaced signature",
+    outcome: "unverified",
+    error: /\.sigstore\.json: its log is not in the trusted root/,
+    attack: evilWith((evil, { signers }) => signers.theirs.signFile(evil)),
+  },
+  {
+    name: "something else than a signature",
+    outcome: "unverified",
+    error: /\.sigstore\.json: mediaType is missing/,
+    attack: evilWith(() => ({})),
+  },
+  {
+    name: "the signature of another artifact by the same signer",
+    outcome: "unverified",
+    error: /\.sigstore\.json: the signature is of a file with another digest/,
+    attack: evilWith((_, { signers }) => signers.ours.signFile("notes.txt")),
+  },
+  {
+    name: "the signature of another artifact by the same key",
+    outcome: "unverified",
+    rule: "key",
+    error: /\.sigstore\.json: the signature is of a file with another digest/,
+    attack: evilWith((_, { signers }) => signers.ours.signFileWith(signers.key, "notes.txt")),
+  },
+  {
+    name: "an old signed release, published again as the newest",
+    outcome: "unverified",
+    isUpdated: true,
+    error:
+      /of v1\.2\.0: it is v1\.0\.0 again, which was replaced here since;.*dewy trust accept v1\.2\.0/,
     async attack(scene) {
-      const evil = await makeArtifact("evil");
-      const files = { [ARTIFACT]: evil, [BUNDLE]: await bundle(evil, scene.sigstore.other) };
-      scene.courier.publish(NEW, files);
+      scene.courier.publish(NEW, await release("v1.0.0", scene));
+      return undefined;
     },
   },
   {
-    name: "signature that is not one",
-    error: /x/,
+    name: "a deleted newest version",
+    outcome: "held",
+    isUpdated: true,
+    error: /^older than v1\.1\.0, the highest version deployed here; only dewy deploy v1\.0\.0/,
     async attack({ courier }) {
-      courier.publish(NEW, { [ARTIFACT]: await makeArtifact("evil"), [BUNDLE]: "{}" });
+      courier.withdraw("v1.1.0");
+      return undefined;
     },
   },
   {
-    name: "signature of another artifact by the same signer",
-    error: /x/,
-    async attack(scene) {
-      const { sigstore, courier } = scene;
-      const evil = await makeArtifact("evil");
-      const files = { [ARTIFACT]: evil, [BUNDLE]: await bundle("notes.txt", sigstore.real) };
-      courier.publish(NEW, files);
-    },
-  },
-  {
-    name: "old signed release, published again as the newest",
-    error: /x/,
-    live: NEW,
-    async before(scene) {
-      scene.courier.publish(NEW, await release(NEW, scene));
-      await scene.host.poll();
-    },
-    async attack(scene) {
-      scene.courier.publish("v1.2.0", await release("v1.0.0", scene));
-    },
-  },
-  {
-    name: "deleted newest",
-    error: /older than v1\.1\.0/,
-    live: NEW,
-    async before(scene) {
-      scene.courier.publish(NEW, await release(NEW, scene));
-      await scene.host.poll();
-    },
-    async attack({ courier }) {
-      courier.withdraw(NEW);
-    },
-  },
-  {
-    name: "absurd version number",
+    name: "an absurd version number",
+    outcome: "held",
     flags: ["--confirm-major"],
-    error: /more than one major version above v1\.0\.0/,
+    error: /^more than one major version above v1\.0\.0.*; dewy deploy v900\.0\.0 confirms it/,
     async attack(scene) {
       scene.courier.publish("v900.0.0", await release("v900.0.0", scene));
+      return undefined;
     },
   },
   {
-    name: "stripped signature",
-    error: /x/,
-    async attack(scene) {
-      scene.courier.publish(NEW, { [ARTIFACT]: await makeArtifact("evil") });
-    },
+    name: "a frozen listing",
+    outcome: "warned",
+    flags: ["--max-staleness", "168h"],
+    error: /^Listing of the registry unchanged for too long/,
+    laterMs: 8 * DAY_MS,
+    attack: async () => undefined,
   },
   {
-    name: "checksum file that lacks the artifact",
-    error: /x/,
-    async attack({ courier, sigstore }) {
-      const sums = `${sha256("other")}  other.tar.gz\n`;
-      courier.publish(NEW, {
-        [ARTIFACT]: await makeArtifact("evil"),
-        SHA256SUMS: sums,
-        "SHA256SUMS.sigstore.json": await bundle(sums, sigstore.real),
-      });
-    },
+    name: "a stripped signature",
+    outcome: "unverified",
+    error: /the release has no Sigstore bundle for it.*; sign it in CI: cosign sign-blob/,
+    attack: evilAmong(() => ({})),
   },
   {
-    name: "unsigned checksum file",
-    error: /x/,
-    async attack({ courier }) {
-      const evil = await makeArtifact("evil");
-      courier.publish(NEW, { [ARTIFACT]: evil, SHA256SUMS: `${sha256(evil)}  ${ARTIFACT}\n` });
-    },
+    name: "a changed key",
+    outcome: "unverified",
+    rule: "key",
+    error: /\.sigstore\.json: the log entry is about another certificate or key/,
+    attack: evilWith((evil, { signers }) => signers.ours.signFileWith(signers.otherKey, evil)),
   },
   {
-    name: "expired certificate",
-    error: /x/,
-    async attack({ courier, sigstore }) {
-      const evil = await makeArtifact("evil");
-      courier.publish(NEW, { [ARTIFACT]: evil, [BUNDLE]: await bundle(evil, sigstore.late) });
-    },
+    name: "a signed checksum file that lacks the artifact",
+    outcome: "unverified",
+    error: /SHA256SUMS: it does not list the SHA-256 or SHA-512 of "app_/,
+    attack: evilAmong(async (_, { signers }) => {
+      const sums = `${sha256Hex("other")}  other.tar.gz\n`;
+      const signed = await signers.ours.signFile(sums);
+      return { SHA256SUMS: sums, "SHA256SUMS.sigstore.json": JSON.stringify(signed) };
+    }),
   },
   {
-    name: "wrong workflow",
-    error: /x/,
-    async attack({ courier, sigstore }) {
-      const evil = await makeArtifact("evil");
-      const subject = `${WORKFLOW.replace("release", "nightly")}@refs/tags/${NEW}`;
-      const files = { [ARTIFACT]: evil, [BUNDLE]: await bundle(evil, sigstore.real, { subject }) };
-      courier.publish(NEW, files);
-    },
+    name: "a checksum file with another digest than the signed one",
+    outcome: "unverified",
+    error: /SHA256SUMS\.sigstore\.json: the signature is of a file with another digest/,
+    attack: evilAmong(async (evil, { signers }) => {
+      const sums = `${sha256Hex("other")}  ${ARTIFACT}\n`;
+      const signed = JSON.stringify(await signers.ours.signFile(sums));
+      const changed = `${sha256Hex(evil)}  ${ARTIFACT}\n`;
+      return { SHA256SUMS: changed, "SHA256SUMS.sigstore.json": signed };
+    }),
   },
   {
-    name: "wrong repository",
-    error: /x/,
-    async attack({ courier, sigstore }) {
-      const evil = await makeArtifact("evil");
-      const repository = "https://github.com/mallory/app";
-      const subject = `${repository}/.github/workflows/release.yml@refs/tags/${NEW}`;
-      const signed = await bundle(evil, sigstore.real, { subject, repository });
-      courier.publish(NEW, { [ARTIFACT]: evil, [BUNDLE]: signed });
-    },
+    name: "an unsigned checksum file",
+    outcome: "unverified",
+    rule: "key",
+    error: /the release has no Sigstore bundle for it, nor for a checksum file that lists it/,
+    attack: evilAmong((evil) => ({ SHA256SUMS: `${sha256Hex(evil)}  ${ARTIFACT}\n` })),
   },
   {
-    name: "artifact swapped between the listing and the download",
-    error: /x/,
+    name: "an expired certificate",
+    outcome: "unverified",
+    rule: "late",
+    error: /certificate is not valid or expired at the specified date/,
+    attack: evilWith((evil, { signers }) => signers.late.signFile(evil)),
+  },
+  {
+    name: "the wrong workflow",
+    outcome: "unverified",
+    error: /it is signed by \S+\/nightly\.yml@refs\/tags\/v1\.2\.0, not by \S+\/release\.yml/,
+    attack: signedBy({ subject: `${WORKFLOW.replace("release", "nightly")}@refs/tags/${NEW}` }),
+  },
+  {
+    name: "the wrong repository",
+    outcome: "unverified",
+    error: /it is signed by https:\/\/github\.com\/mallory\/app\S+, not by \S+\/acme\/app\//,
+    attack: signedBy({
+      subject: `https://github.com/mallory/app/.github/workflows/release.yml@refs/tags/${NEW}`,
+      repository: "https://github.com/mallory/app",
+    }),
+  },
+  {
+    name: "an index that is swapped between the check and the download",
+    outcome: "not downloaded",
+    error: /Cannot download "app_.* of v1\.2\.0: .*replaced/,
     async attack(scene) {
       const files = await release(NEW, scene);
       scene.courier.publish(NEW, files);

@@ -4,8 +4,9 @@ import type { Proof } from "../../src/core/proof.ts";
 import type { Candidate, DeployContext } from "../../src/deploy/deployer.ts";
 import { FailedCandidates } from "../../src/deploy/failed_candidates.ts";
 import { carryOutDeploy } from "../../src/deploy/orders.ts";
+import { type DeployState, EMPTY_STATE } from "../../src/deploy/state.ts";
 import { tick } from "../../src/deploy/tick.ts";
-import { acceptTag, isAccepted } from "../../src/deploy/trust.ts";
+import { acceptTag, isAccepted, replacedBefore } from "../../src/deploy/trust.ts";
 import { parsePolicy } from "../../src/verify/policy.ts";
 import {
   candidate,
@@ -156,6 +157,51 @@ test("an unverified version is retried with backoff, and not marked bad", async 
   delete fail.stage;
   await io.clock.sleep(2_000);
   expect((await poll()).deployed).toBe(true);
+});
+
+describe("an earlier version that is published again", () => {
+  const release = (tag: string, digest: string) => ({
+    ...{ id: tag, tag, artifact: "app", directory: `d-${tag}`, stagedAt: "" },
+    digest: `sha256:${digest}`,
+  });
+  const of = (...staged: readonly [string, string][]): DeployState => ({
+    ...EMPTY_STATE,
+    releases: staged.map(([tag, digest]) => release(tag, digest)),
+    known: staged.map(([tag, digest]) => release(tag, digest)),
+  });
+  const earlier = (state: DeployState, live: string, digest: string, tag = "v2.0.0") =>
+    replacedBefore(state, `d-${live}`, { tag, digest: `sha256:${digest}` });
+
+  test("is found by its bytes, if another one has replaced it", () => {
+    const state = of(["v1.0.0", "a"], ["v1.1.0", "b"]);
+    expect(earlier(state, "v1.1.0", "a")).toBe("v1.0.0");
+    expect(earlier({ ...state, releases: state.releases.slice(1) }, "v1.1.0", "a")).toBe("v1.0.0");
+    expect(earlier(state, "v1.1.0", "c")).toBeUndefined();
+    expect(earlier(state, "gone", "a")).toBeUndefined();
+  });
+
+  test("is found if the registry states other digests", () => {
+    const state = of(["v1.0.0", "a"], ["v1.1.0", "b"]);
+    const verified = { policy: "auto", digest: "sha256:a", signers: [] };
+    const releases = state.releases.map((one) =>
+      one.tag === "v1.0.0" ? { ...one, digest: "md5:a", verified } : one,
+    );
+    expect(earlier({ ...state, releases, known: [] }, "v1.1.0", "a")).toBe("v1.0.0");
+  });
+
+  test("is not one that runs, such as a release candidate that becomes the release", () => {
+    expect(earlier(of(["v2.0.0-rc.1", "a"]), "v2.0.0-rc.1", "a")).toBeUndefined();
+    expect(earlier(of(["v1.0.0", "a"], ["v1.1.0", "b"]), "v1.0.0", "a")).toBeUndefined();
+  });
+
+  test("is not one that has not been replaced, because it was staged later", () => {
+    const state = of(["v1.0.0", "a"], ["v1.1.0", "b"]);
+    expect(earlier(state, "v1.0.0", "b")).toBeUndefined();
+  });
+
+  test("is not the same version, which an operator goes back to", () => {
+    expect(earlier(of(["v1.0.0", "a"], ["v1.1.0", "b"]), "v1.1.0", "a", "v1.0.0")).toBe(undefined);
+  });
 });
 
 test("a rate limit of the service that was asked sets the retry", async () => {

@@ -1,9 +1,9 @@
 import type { CommandContext } from "../../agent/context.ts";
 import { openWithLocator } from "../../agent/open_configured.ts";
-import { compileWindows, type DeployWindows } from "../../agent/windows.ts";
 import type { Explanation } from "../../core/types.ts";
 import { formatPlatform } from "../../platform/platform.ts";
 import type { AskConfig } from "../flags/ask.ts";
+import { compileWindows, type DeployWindows } from "../flags/windows.ts";
 import { type TerminalStyle, terminalStyle } from "../terminal.ts";
 import { agedTags, ageJson, resolveAged } from "./age.ts";
 import { toAnswer } from "./answer.ts";

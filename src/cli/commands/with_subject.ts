@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CommandContext } from "../../agent/context.ts";
-import { loadImageEvidence } from "../../agent/image_evidence.ts";
+import { loadImageEvidence } from "../../container/image_evidence.ts";
 import type { ReadyResolution, Registry } from "../../core/types.ts";
 import { releaseSubject } from "../../deployers/release_subject.ts";
 import { downloadArtifact } from "../../host/download/download.ts";

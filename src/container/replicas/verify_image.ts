@@ -1,7 +1,6 @@
 import type { Context } from "../../core/context.ts";
 import { VerificationError } from "../../core/error.ts";
-import type { ImageEvidence } from "../../core/image_evidence.ts";
-import type { Proof } from "../../core/proof.ts";
+import type { ImageEvidence, Proof } from "../../core/proof.ts";
 import { TimeoutError, withDeadline } from "../../core/timeout.ts";
 import type { Artifact } from "../../core/types.ts";
 import type { Candidate } from "../../deploy/deployer.ts";

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import type { ImageEvidence, ImageSignature } from "../../core/image_evidence.ts";
+import type { ImageEvidence, ImageSignature } from "../../core/proof.ts";
 import type { Artifact } from "../../core/types.ts";
 import { parseJson } from "../../http/json.ts";
 import type { RegistryContext } from "../driver.ts";

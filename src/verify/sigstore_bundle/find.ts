@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { bytesToHex, hexToBytes, sha256 } from "../../core/encoding.ts";
-import type { ImageEvidence, ImageSignature } from "../../core/image_evidence.ts";
+import type { ImageEvidence, ImageSignature } from "../../core/proof.ts";
 import { artifactOf, type SignaturePair, signaturesOf } from "../coverage.ts";
 import type { SignedFile } from "../signed_file.ts";
 import type { Bytes, Subject, VerifyContext } from "../types.ts";

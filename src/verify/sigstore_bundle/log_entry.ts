@@ -6,6 +6,9 @@ import { type TransparencyLog, wasValidAt } from "./logs.ts";
 import { isSameBytes } from "./public_key.ts";
 import type { TrustedRoot } from "./trusted_root.ts";
 
+/** The trusted root is that of another instance. */
+export const UNKNOWN_LOG = "its log is not in the trusted root";
+
 export interface LoggedEntry {
   log: TransparencyLog;
   index: bigint;
@@ -45,7 +48,7 @@ export async function verifyEntry(
   logs: readonly TransparencyLog[],
 ): Promise<LoggedEntry> {
   const log = logs.find(({ id }) => isSameBytes(id, entry.logId.keyId));
-  if (log === undefined) throw new BundleError("its log is not in the trusted root");
+  if (log === undefined) throw new BundleError(UNKNOWN_LOG);
   const time = entry.inclusionPromise && new Date(Number(entry.integratedTime) * 1_000);
   if (time !== undefined) await verifyPromise(entry, log, time);
   if (entry.inclusionProof !== undefined) await verifyProof(entry, log);

@@ -6,7 +6,7 @@ import type { Subject, VerifyContext } from "../types.ts";
 import { type Unproved, unproved } from "../unproved.ts";
 import type { Bundle } from "./bundle.ts";
 import { bundlesOf, type Candidate } from "./find.ts";
-import type { LoggedEntry } from "./log_entry.ts";
+import { type LoggedEntry, UNKNOWN_LOG } from "./log_entry.ts";
 import { type TrustedRoot, trustedRoots } from "./trusted_root.ts";
 
 /** Verifies one bundle. Throws a BundleError, or any other error if the bundle is malformed. */
@@ -53,18 +53,19 @@ async function tryBundle(
   roots: readonly TrustedRoot[],
 ): Promise<Proof | string> {
   const { evidence, checksums } = candidate;
-  let reason: string | undefined;
+  const reasons: string[] = [];
   for (const root of roots) {
     try {
       const proved = await check(await candidate.parse(), candidate, root);
       return { kind, evidence, checksums, ...proved };
     } catch (error) {
       if (error instanceof DewyError) throw error;
-      reason ??=
-        error instanceof EvidenceError ? error.message : `it is malformed: ${messageOf(error)}`;
+      const isReason = error instanceof EvidenceError;
+      reasons.push(isReason ? error.message : `it is malformed: ${messageOf(error)}`);
     }
   }
-  return reason ?? "there is no trusted root";
+  // The root that knows the log knows better.
+  return reasons.find((one) => one !== UNKNOWN_LOG) ?? reasons[0] ?? "there is no trusted root";
 }
 
 function adviceFor(

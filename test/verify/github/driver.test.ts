@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { RemoteError } from "../../../src/core/error.ts";
-import type { Proof } from "../../../src/core/proof.ts";
+import type { GitHubEvidence, Proof } from "../../../src/core/proof.ts";
 import { github } from "../../../src/verify/github/driver.ts";
-import type { GitHubEvidence, Subject, VerifyContext } from "../../../src/verify/types.ts";
+import type { Subject, VerifyContext } from "../../../src/verify/types.ts";
 import {
   type AttestOptions,
   type BundleJson,

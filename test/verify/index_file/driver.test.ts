@@ -204,7 +204,7 @@ describe("--verify index", () => {
   });
 
   test("does not hold for images", async () => {
-    const image = { digests: async () => [], async *signatures() {} };
+    const image = { digests: async () => [], signatures: async function* () {} };
     const index = VERIFIERS.find(({ kind }) => kind === "index");
     const rule = { kind: "ssh", verify: () => Promise.reject(new Error("not asked")) } as const;
     const verifier = index?.open("", verifyContext(), [rule]);

@@ -1,7 +1,6 @@
 import { generateKeyPairSync } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { ImageSignature } from "../../../src/core/image_evidence.ts";
-import type { Proof } from "../../../src/core/proof.ts";
+import type { ImageSignature, Proof } from "../../../src/core/proof.ts";
 import { sigstore } from "../../../src/verify/sigstore/driver.ts";
 import { sigstoreKey } from "../../../src/verify/sigstore_key/driver.ts";
 import type { Subject, VerifyContext } from "../../../src/verify/types.ts";

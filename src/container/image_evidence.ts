@@ -1,11 +1,11 @@
+import type { CommandContext } from "../agent/context.ts";
+import { optionsOf } from "../agent/open_configured.ts";
 import type { CommonConfig } from "../cli/flags/common.ts";
-import type { ImageEvidence } from "../core/image_evidence.ts";
+import type { ImageEvidence } from "../core/proof.ts";
 import type { Artifact } from "../core/types.ts";
 import type { LocatorBase } from "../registries/driver.ts";
 import { prepare } from "../registries/load.ts";
 import type { OciLocator } from "../registries/oci/locator.ts";
-import type { CommandContext } from "./context.ts";
-import { optionsOf } from "./open_configured.ts";
 
 /** Finds the signatures of an image, as resolved. */
 export type EvidenceOf = (image: Pick<Artifact, "digest" | "revision">) => ImageEvidence;

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { compileWindows, type DeployWindows } from "../../src/agent/windows.ts";
-import { runCase, runtimes } from "../runtime/runtimes.ts";
+import { compileWindows, type DeployWindows } from "../../../src/cli/flags/windows.ts";
+import { runCase, runtimes } from "../../runtime/runtimes.ts";
 
 const MINUTE = 60_000;
 

@@ -1,6 +1,6 @@
 // The deploy windows of --window. A window is open while the local time of its zone is in it.
 import type { Zone } from "luxon";
-import { ConfigError } from "../core/error.ts";
+import { ConfigError } from "../../core/error.ts";
 
 export interface DeployWindows {
   /** When the next window opens, in milliseconds since the epoch; `undefined` if one is open. */
