@@ -8,9 +8,9 @@ const all = workflows();
 
 test("docs/publishing.md has a workflow for each kind", () => {
   const kinds = all.map(({ rule }) => rule.split("=", 1)[0]);
-  expect(HOST_VERIFIERS.map(({ kind }) => kind).filter((kind) => !kinds.includes(kind))).toEqual(
-    [],
-  );
+  // An index is signed by another kind.
+  const signed = HOST_VERIFIERS.map(({ kind }) => kind).filter((kind) => kind !== "index");
+  expect(signed.filter((kind) => !kinds.includes(kind))).toEqual([]);
   expect(all.filter(({ rule }) => rule === "")).toEqual([]);
 });
 

@@ -1,5 +1,6 @@
 import { chooseVersion, type VersionPolicy } from "../deploy/choose.ts";
 import type { DeployContext } from "../deploy/deployer.ts";
+import { attachListing } from "../deploy/listing.ts";
 import { asDewyError, failedEvent } from "../deploy/loop.ts";
 import { stageVersion } from "../deploy/sequence.ts";
 import { type DeployState, findRelease } from "../deploy/state.ts";
@@ -14,7 +15,8 @@ export async function dryRun(
   policy: VersionPolicy,
   { asFlagsSay, signal }: { asFlagsSay(state: DeployState): DeployState; signal: AbortSignal },
 ): Promise<number> {
-  const { registry, deployer, store, clock, emit } = context;
+  const { deployer, store, clock, emit } = context;
+  const registry = attachListing(context.registry, policy.calver);
   const live = await deployer.live();
   const state = asFlagsSay(await store.load());
   const running = findRelease(state, live);

@@ -1,6 +1,9 @@
 import type { CommonConfig } from "../cli/flags/common.ts";
-import type { Registry } from "../core/types.ts";
-import { loadRegistry, type RegistryOptions } from "../registries/load.ts";
+import type { ImageEvidence } from "../core/proof.ts";
+import type { Artifact, Registry } from "../core/types.ts";
+import type { LocatorBase } from "../registries/driver.ts";
+import { loadRegistry, prepare, type RegistryOptions } from "../registries/load.ts";
+import type { OciLocator } from "../registries/oci/locator.ts";
 import { withPollDeadline } from "../registries/timeout.ts";
 import type { CommandContext } from "./context.ts";
 
@@ -19,13 +22,15 @@ export function loadConfigured(config: Config, context: CommandContext) {
 }
 
 /** Opens the registry of a command line, with a limit on how long a question may take. */
-export async function openConfigured(config: Config, context: CommandContext): Promise<Registry> {
-  return (await openWithLocator(config, context)).registry;
-}
-
-export async function openWithLocator(config: Config, context: CommandContext) {
+export async function openConfigured(
+  config: Config & { verify?: readonly string[] },
+  context: CommandContext,
+): Promise<Registry> {
   const { registry, locator } = await loadConfigured(config, context);
-  return { registry: withPollDeadline(registry, context.clock), locator };
+  const opened = withPollDeadline(registry, context.clock);
+  if (config.verify?.includes("index") !== true) return opened;
+  const { attachListing } = await import("../deploy/listing.ts");
+  return attachListing(opened, locator.calver);
 }
 
 /** Returns a function that opens the registry at its first question, with the same limit. */
@@ -33,4 +38,22 @@ export async function loadOpener(config: Config): Promise<(context: CommandConte
   const { openRegistry } = await import("../registries/open.ts");
   return (context) =>
     withPollDeadline(openRegistry(config.registry, optionsOf(config, context)), context.clock);
+}
+
+/** Finds the signatures of an image, as resolved. */
+export type EvidenceOf = (image: Pick<Artifact, "digest" | "revision">) => ImageEvidence;
+
+/** Loads what reads the signatures of images; `undefined` if the registry is not an OCI registry. */
+export async function loadImageEvidence(
+  config: Config,
+  context: CommandContext,
+): Promise<EvidenceOf | undefined> {
+  const { locator, context: io } = prepare(config.registry, optionsOf(config, context));
+  if (!isOci(locator)) return undefined;
+  const { openImageEvidence } = await import("../registries/oci/evidence.ts");
+  return openImageEvidence(locator, io);
+}
+
+function isOci(locator: LocatorBase): locator is OciLocator {
+  return locator.type === "oci";
 }

@@ -27,7 +27,7 @@ import {
   type Order,
   type RollbackOrder,
 } from "../deploy/state.ts";
-import { formatPolicy, type VerifyPolicy } from "../verify/policy.ts";
+import { formatPolicy } from "../verify/policy.ts";
 import { type DecisionCommand, decide, isDecision } from "./decide.ts";
 import { type Polls, pollText } from "./polls.ts";
 import type { Supervision } from "./types.ts";
@@ -196,7 +196,6 @@ export class Steering {
 
   async #decide(command: DecisionCommand, operator: Operator): Promise<Answer> {
     const { clock, store, calver = "", verify } = this.#parts.context;
-    if (command.command === "trust accept") checkAccept(command.tag, verify);
     const live = await this.#live();
     let text = "";
     await store.update((state) => {
@@ -204,8 +203,11 @@ export class Steering {
       text = decided.text;
       return decided.state;
     });
-    if (command.command === "trust accept") this.#parts.polls.trigger();
-    return { text, live };
+    if (command.command !== "trust accept") return { text, live };
+    this.#parts.polls.trigger();
+    const rules =
+      verify?.mode === "rules" ? `; --verify ${formatPolicy(verify)} still applies` : "";
+    return { text: `${text}${rules}`, live };
   }
 
   /** Waits for a switch underway, and says so. A `rollback` or `deploy` meanwhile does not wait for this. */
@@ -552,14 +554,6 @@ export class Steering {
     const text = live === tag ? `${tag} is live already` : `would deploy ${tag}; ${now}`;
     return { text: note === undefined ? text : `${text}; ${note}`, live };
   }
-}
-
-/** Only `auto` remembers signers. */
-function checkAccept(tag: string, policy: VerifyPolicy | undefined): void {
-  if (policy?.mode !== "rules") return;
-  throw new ConfigError(
-    `Cannot accept ${tag}: dewy runs with --verify ${formatPolicy(policy)}, which every version must satisfy; sign the release, or change --verify`,
-  );
 }
 
 function tell({ listeners }: Pending, text: string): void {

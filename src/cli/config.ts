@@ -11,6 +11,7 @@ import type {
 } from "./flags/local.ts";
 import type { ParsedArgv } from "./flags/parse.ts";
 import type { RegistryConfig } from "./flags/registry.ts";
+import type { SignIndexConfig } from "./flags/sign_index.ts";
 import type { CommandName } from "./flags/table.ts";
 import type { VerifyConfig } from "./flags/verify.ts";
 
@@ -22,6 +23,7 @@ export type Config =
   | AskConfig
   | VerifyConfig
   | RegistryConfig
+  | SignIndexConfig
   | LocalConfig;
 type DeployingConfig = AssetsConfig | ServerConfig | ContainerConfig;
 
@@ -52,6 +54,7 @@ const READERS: Readonly<Record<CommandName, () => Promise<ReadConfig>>> = {
   explain: () => readerOfQuestion("explain"),
   verify: async () => (await import("./flags/verify.ts")).readVerify,
   registry: async () => (await import("./flags/registry.ts")).readGateway,
+  "sign-index": async () => (await import("./flags/sign_index.ts")).readSignIndex,
   status: async () => (await import("./flags/local.ts")).readStatus,
   history: async () => (await import("./flags/local.ts")).readHistory,
   releases: async () => (await import("./flags/local.ts")).readReleases,

@@ -171,6 +171,12 @@ export const InstanceStatus = v.object({
 });
 export type InstanceStatus = v.InferOutput<typeof InstanceStatus>;
 
+/** Whether the listing has not changed for longer than `--max-staleness`. */
+export function isStale({ listing }: Pick<InstanceStatus, "listing">, now: number): boolean {
+  const { changedAt = "", maxMs = Number.POSITIVE_INFINITY } = listing ?? {};
+  return now - Date.parse(changedAt) > maxMs;
+}
+
 export const ControlReply = v.variant("kind", [
   v.object({ kind: v.literal("progress"), text: v.string() }),
   /** Says that the command still waits or works. Readers ignore kinds that they do not know, too. */

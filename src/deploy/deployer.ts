@@ -14,7 +14,7 @@ export interface Candidate {
   isNamed?: boolean;
   /** The files of the release, for its verification. */
   files?: readonly Artifact[];
-  /** What the registry lists, if the poll has chosen the version and the registry lists its tags. */
+  /** What the registry lists, if it lists its tags and no operator has named the version. */
   listing?: { tags: ReadonlySet<string>; calver: string };
 }
 

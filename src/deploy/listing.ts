@@ -1,5 +1,6 @@
 // What the registry lists, and since when: a registry that lists the same for very long may be frozen.
 import type { Registry, Resolution } from "../core/types.ts";
+import type { Candidate } from "./deployer.ts";
 import type { DeployState } from "./state.ts";
 
 /** The answer of a registry to one poll. */
@@ -26,6 +27,29 @@ export function watchListing(watched: Registry): { registry: Registry; listing?:
     },
   };
   return watch;
+}
+
+/** What a version that dewy has chosen by itself carries, so that hidden versions are found. */
+export function listedBy(
+  tags: ReadonlySet<string> | undefined,
+  calver: string,
+): Pick<Candidate, "listing"> {
+  return tags === undefined || tags.size === 0 ? {} : { listing: { tags, calver } };
+}
+
+/** Adds the listing to each version that the registry chooses. */
+export function attachListing(registry: Registry, calver: string): Registry {
+  return {
+    ...registry,
+    async resolve(options = {}) {
+      if (options.tag !== undefined) return registry.resolve(options);
+      const tags = new Set<string>();
+      const resolution = await registry.resolve({ ...options, onTag: (tag) => tags.add(tag) });
+      return resolution.kind === "ready"
+        ? { ...resolution, ...listedBy(tags, calver) }
+        : resolution;
+    },
+  };
 }
 
 /** Independent of the order in which the registry lists. */

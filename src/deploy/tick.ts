@@ -5,7 +5,14 @@ import { compareTags, withSeen } from "./decisions.ts";
 import type { Candidate, DeployContext } from "./deployer.ts";
 import type { FailedCandidates } from "./failed_candidates.ts";
 import { switchWait, type Wait } from "./gate.ts";
-import { hashOf, type Listing, staleSince, watchListing, withListing } from "./listing.ts";
+import {
+  hashOf,
+  type Listing,
+  listedBy,
+  staleSince,
+  watchListing,
+  withListing,
+} from "./listing.ts";
 import { asDewyError, type PollOutcome } from "./loop.ts";
 import { settle } from "./recover.ts";
 import { bakeAndCommit, type MayGoOn, type Trial, takeOver } from "./sequence.ts";
@@ -82,7 +89,7 @@ export async function tick(
   if (choice.kind === "stay" || choice.candidate === undefined) return unchanged;
   // It changes what is live, and the next poll decides again.
   if (state.order !== undefined && state.order.kind !== "restart") return unchanged;
-  const candidate = { ...choice.candidate, ...listedBy(watch.listing, policy) };
+  const candidate = { ...choice.candidate, ...listedBy(watch.listing?.tags, policy.calver) };
   const waitsUntil = failed.waitsUntil(candidate);
   if (waitsUntil !== undefined) {
     return { ...unchanged, waitsUntil, failedWith: failed.reasonOf(candidate) };
@@ -113,11 +120,6 @@ export async function tick(
     if (thrown instanceof GivenUp) return { ...unchanged, waiting: waits, isGivenUp: true };
     return failure(thrown);
   }
-}
-
-function listedBy(listing: Listing | undefined, { calver }: VersionPolicy) {
-  const tags = listing?.tags;
-  return tags === undefined || tags.size === 0 ? {} : { listing: { tags, calver } };
 }
 
 /** Asked again during the deploy of a poll, because an operator may have decided something meanwhile. */

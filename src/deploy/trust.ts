@@ -87,9 +87,10 @@ export function acceptTag(
  */
 export function withTrust(state: DeployState, directory: string, now: number): DeployState {
   const release = findRelease(state, directory);
-  const { policy, digest, signers = [] } = release?.verified ?? {};
-  if (release === undefined || policy !== AUTO || digest === undefined) return state;
-  const { tag } = release;
+  if (release?.verified === undefined) return state;
+  const { tag, verified } = release;
+  const { policy, digest } = verified;
+  const signers = policy === AUTO ? verified.signers : [];
   const accepted = state.accepted?.map((one) => (one.tag === tag ? { digest, ...one } : one));
   const isNewlyAccepted = state.accepted?.some((one) => one.tag === tag && !one.digest) ?? false;
   const mayTrust = isNewlyAccepted || (state.signers ?? []).length === 0;

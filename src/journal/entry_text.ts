@@ -45,6 +45,7 @@ const TEXTS: Readonly<Record<string, (entry: JournalEntry) => Words>> = {
   hook: (entry) => [`${entry.when} the deploy`, endText(entry)],
   recovered: ({ action }) => [shown(action)],
   waiting: ({ reason, until }) => [reason, after("until", until && localTime(until))],
+  "listing-stale": ({ reason }) => [`the registry may be frozen: ${reason}`],
   held: ({ running, reason }) => [`${running} runs`, reason],
   "bytes-changed": ({ artifact }) => [`${artifact} has other bytes than before`],
   "would-deploy": ({ previousTag }) => ["dry run", after("from", previousTag)],

@@ -7,6 +7,7 @@ import { formatDuration } from "../core/duration.ts";
 import type { DewyEvent } from "../core/event.ts";
 import type { Operator } from "../core/operator.ts";
 import type { Redact } from "../core/secret.ts";
+import { utcMinute } from "../core/text.ts";
 import type { EntryFields } from "./entry.ts";
 
 type EventType = DewyEvent["type"];
@@ -162,7 +163,7 @@ const RECORDINGS: { readonly [T in EventType]?: Recording<T> } = {
   },
   "listing-stale": {
     fields: ({ since, maxMs }) => ({
-      reason: `the listing of the registry has not changed since ${since.toISOString()}, --max-staleness is ${formatDuration(maxMs)}; new versions may be held back`,
+      reason: `its listing has not changed since ${utcMinute(since)}, and --max-staleness is ${formatDuration(maxMs)}`,
     }),
     once: ["reason"],
   },

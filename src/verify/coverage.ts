@@ -1,7 +1,7 @@
 import { bytesToHex, sha256 } from "../core/encoding.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Artifact } from "../core/types.ts";
-import { parseChecksums } from "./checksum_lines.ts";
+import { type Checksum, parseChecksums } from "./checksum_lines.ts";
 import { EvidenceError, hashFile, type SignedFile } from "./signed_file.ts";
 import type { Bytes, Subject, VerifyContext } from "./types.ts";
 
@@ -60,11 +60,11 @@ export async function checksumFilesOf(
   signal: AbortSignal,
   isWanted: (name: string) => boolean = () => true,
 ): Promise<readonly ChecksumFile[]> {
-  const candidates = candidatesOf(subject).filter(({ name }) => isWanted(name));
+  const candidates = candidatesOf(subject).filter(({ file }) => isWanted(file.name));
   const found: ChecksumFile[] = [];
-  for (const file of candidates.slice(0, MAX_FILES)) {
+  for (const candidate of candidates.slice(0, MAX_FILES)) {
     signal.throwIfAborted();
-    found.push(await readChecksums(file, subject, context, signal));
+    found.push(await readChecksums(candidate, subject, context, signal));
   }
   return found;
 }
@@ -73,23 +73,42 @@ const CHECKSUMS = /checksum|sha[-_]?(?:256|512)|shasum|hashes/i;
 const OTHERS =
   /\.(?:sig|asc|gpg|pgp|minisig|pem|cert|crt|pub|sigstore|bundle|jsonl?|att|tar|[a-z]*gz|t?xz|txz|zst|bz2|zip|7z|exe|msi|deb|rpm|apk|dmg|pkg|md5|sha1|b2|blake[23]b?|b3)(?:\.txt)?$/i;
 
-/** The checksum file of the artifact alone, then those of several files; never that of another file. */
-function candidatesOf({ name: artifact, files }: Subject): readonly Artifact[] {
-  const isOf = (file: string, name: string): boolean =>
-    file.startsWith(name) && /^[._-]/.test(file.slice(name.length));
-  const candidates = files.filter(
-    ({ name, size = 0 }) =>
-      name !== artifact && size <= MAX_BYTES && CHECKSUMS.test(name) && !OTHERS.test(name),
-  );
-  const own = candidates.filter(({ name }) => isOf(name, artifact));
-  const shared = candidates.filter(
-    ({ name }) => !files.some((file) => file.name !== name && isOf(name, file.name)),
-  );
+/** As in `app.tar.gz.sha256`, or in `app.sha256`, which Rust projects prefer. */
+const OF_ONE_FILE = /\.(?:sha-?(?:256|512)(?:sum)?|checksum)(?:\.txt)?$/i;
+const ARCHIVE = /\.(?:tar(?:\.\w+)?|tgz|tbz2?|txz|tzst|gz|xz|zst|bz2|zip|7z|exe)$/i;
+
+interface Candidate {
+  file: Artifact;
+  /** Whether it is for the artifact alone, so that it does not have to name it. */
+  isOwn: boolean;
+}
+
+/** The checksum file of the artifact, then those of several files; never that of another file. */
+function candidatesOf({ name: artifact, files }: Subject): readonly Candidate[] {
+  const own: Candidate[] = [];
+  const shared: Candidate[] = [];
+  for (const file of files) {
+    const { name, size = 0 } = file;
+    const isChecksums = CHECKSUMS.test(name) && !OTHERS.test(name) && name !== artifact;
+    if (!isChecksums || size > MAX_BYTES) continue;
+    const owners = ownersOf(name, files);
+    if (owners.length === 0) shared.push({ file, isOwn: false });
+    if (owners.includes(artifact)) own.push({ file, isOwn: owners.length === 1 });
+  }
   return [...own, ...shared];
 }
 
+/** The files that a checksum file can be for by its name; none if it is for several. */
+function ownersOf(checksums: string, files: readonly Artifact[]): readonly string[] {
+  const owner = checksums.replace(OF_ONE_FILE, "");
+  if (owner === checksums) return [];
+  const names = files.map(({ name }) => name);
+  if (names.includes(owner)) return [owner];
+  return names.filter((name) => ARCHIVE.test(name) && name.replace(ARCHIVE, "") === owner);
+}
+
 async function readChecksums(
-  file: Artifact,
+  { file, isOwn }: Candidate,
   subject: Subject,
   context: VerifyContext,
   signal: AbortSignal,
@@ -97,7 +116,7 @@ async function readChecksums(
   const { name } = file;
   const bytes = new Uint8Array(await subject.read(file, MAX_BYTES));
   const own = { name, sha256: bytesToHex(await sha256(bytes)), bytes };
-  const listed = digestIn(bytes, name, subject.name);
+  const listed = digestIn(parseChecksums(bytes), subject.name, isOwn);
   if (typeof listed === "string") return { ...own, problem: listed, isMismatch: false };
   const artifact = artifactOf(subject, context);
   try {
@@ -116,10 +135,9 @@ interface Digests {
 }
 
 /** The digests of the artifact in a checksum file, or why there are none. */
-function digestIn(bytes: Uint8Array, checksums: string, artifact: string): Digests | string {
-  const all = parseChecksums(bytes);
-  const isOwn = checksums.startsWith(`${artifact}.`) && all.every(({ name }) => name === undefined);
-  const listed = all.filter(({ name }) => (name === undefined ? isOwn : name === artifact));
+function digestIn(all: readonly Checksum[], artifact: string, isOwn: boolean): Digests | string {
+  const isBare = isOwn && all.every(({ name }) => name === undefined);
+  const listed = all.filter(({ name }) => (name === undefined ? isBare : name === artifact));
   const [sha256, sha512] = (["sha256", "sha512"] as const).map(
     (algorithm) => new Set(listed.flatMap((one) => (one.algorithm === algorithm ? [one.hex] : []))),
   );

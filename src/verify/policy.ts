@@ -43,6 +43,11 @@ function parseRule(text: string): VerifyRule {
   const [, name = "", value = ""] = /^([^=]*)=?(.*)$/s.exec(text) ?? [];
   const kind = VERIFY_KINDS.find((one) => one === name);
   if (kind !== undefined) return { kind, value };
+  if (text === "") {
+    throw new ConfigError(
+      "Invalid value for --verify: it is empty; name what versions must have, or leave it out",
+    );
+  }
   const known = [...VERIFY_KINDS, "auto", "none"];
   const guess = nearest(name, known);
   const advice = guess === undefined ? `use ${known.join(", ")}` : `did you mean "${guess}"?`;

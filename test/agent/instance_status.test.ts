@@ -299,6 +299,15 @@ test("runningStatus masks secrets in errors and reasons", async () => {
   expect(status).toMatchObject({ registry: "ghr://owner/repo", process: { pid: 7 } });
 });
 
+test("the status has the highest version, and since when the listing is the same", async () => {
+  const listing = { hash: "00000000", changedAt: AT };
+  const root = await directoryWith({ highest: "v2.0.0", listing });
+  expect(await directoryStatus({ name: "app", directory: root })).toMatchObject({
+    highest: "v2.0.0",
+    listing: { changedAt: AT },
+  });
+});
+
 test("runningStatus says when the next deploy window opens", async () => {
   const root = await directoryWith({});
   const { live } = liveStatus();

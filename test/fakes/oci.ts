@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { fetchOf, type Handler } from "./handler.ts";
+import type { ImagePublisher } from "./image_signatures.ts";
 
 export interface FakePlatform {
   os: string;
@@ -39,6 +40,8 @@ export interface FakeOciOptions {
   unlinked?: boolean;
   /** Answers HEAD with this status. */
   headStatus?: number;
+  /** Whether it lists referrers; the number of them on a page. Defaults to 404, as older registries. */
+  referrers?: number;
   /** Headers of every response for a manifest. */
   headers?: Readonly<Record<string, string>>;
   /** Answers instead; `undefined` lets the request pass. */
@@ -56,6 +59,8 @@ export interface FakeOci {
   put(value: unknown, mediaType?: string): { mediaType: string; digest: string; size: number };
   /** Pushes an image; returns the digest of its tag. */
   push(tag: string, image?: FakeImage): string;
+  /** Pushes signatures. */
+  publisher: ImagePublisher;
   /** Points a tag at a digest, or deletes it. */
   tag(name: string, digest: string | undefined): void;
   /** Revokes all tokens. */
@@ -88,7 +93,7 @@ export function fakeOci(options: FakeOciOptions = {}): FakeOci {
       const text = JSON.stringify(value);
       const digest = `sha256:${createHash("sha256").update(text).digest("hex")}`;
       content.set(digest, { text, mediaType });
-      return { mediaType, digest, size: text.length };
+      return { mediaType, digest, size: Buffer.byteLength(text) };
     },
     push(tag, image = {}) {
       const one = (platform: FakePlatform): ReturnType<FakeOci["put"]> => {
@@ -120,6 +125,14 @@ export function fakeOci(options: FakeOciOptions = {}): FakeOci {
             );
       tags.set(tag, top.digest);
       return top.digest;
+    },
+    publisher: {
+      blob: async (value, mediaType) => fake.put(value, mediaType),
+      async manifest(value, mediaType, tag) {
+        const pushed = fake.put(value, mediaType);
+        if (tag !== undefined) tags.set(tag, pushed.digest);
+        return pushed;
+      },
     },
     tag(name, digest) {
       if (digest === undefined) tags.delete(name);
@@ -191,6 +204,7 @@ export function fakeOci(options: FakeOciOptions = {}): FakeOci {
       "/",
     );
     if (kind === "tags") return listTags(url);
+    if (kind === "referrers") return listReferrers(url, reference);
     if (kind === "blobs") return Response.redirect(`https://blobs.example/${reference}`, 307);
     const { headStatus } = fake.options;
     if (request.method === "HEAD" && headStatus !== undefined) {
@@ -205,6 +219,22 @@ export function fakeOci(options: FakeOciOptions = {}): FakeOci {
       ...fake.options.headers,
     };
     return new Response(request.method === "HEAD" ? null : found.text, { headers });
+  }
+
+  function listReferrers(url: URL, subject: string): Response {
+    const { referrers: pageSize } = fake.options;
+    if (pageSize === undefined) return errorOf(404, "NOT_FOUND", "page not found");
+    const all = [...content].flatMap(([digest, { text, mediaType }]) => {
+      const manifest = JSON.parse(text);
+      if (manifest.subject?.digest !== subject) return [];
+      return [{ mediaType, digest, size: text.length, artifactType: manifest.artifactType }];
+    });
+    const start = Number(url.searchParams.get("from") ?? 0);
+    const next = `/v2/${REPOSITORY}/referrers/${subject}?from=${start + pageSize}`;
+    const headers: Record<string, string> = { "content-type": INDEX };
+    if (start + pageSize < all.length) headers.link = `<${next}>; rel="next"`;
+    const manifests = all.slice(start, start + pageSize);
+    return Response.json({ schemaVersion: 2, mediaType: INDEX, manifests }, { headers });
   }
 
   function listTags(url: URL): Response {

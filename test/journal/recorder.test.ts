@@ -272,6 +272,7 @@ describe("a condition that lasts", () => {
 
   it.each<DewyEvent>([
     { type: "held", tag: "v1", running: "v2", reason: "newer" },
+    { type: "listing-stale", since: new Date(0), maxMs: 1_000 },
     { type: "known-bad", tag: "v1", reason: "it crashed" },
     { type: "bytes-changed", tag: "v1", artifact: "app.tgz" },
     { type: "would-deploy", tag: "v1", previousTag: undefined, directory: "/d" },

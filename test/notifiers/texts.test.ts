@@ -98,6 +98,10 @@ const TEXTS: [DewyEvent, string | undefined][] = [
     "The bytes of `app.tar.gz` have changed under the tag `v1`: not deployed",
   ],
   [
+    { type: "listing-stale", since: new Date(0), maxMs: 3_600_000 },
+    "The registry may be frozen: its listing has not changed since 1970-01-01 00:00 UTC, and --max-staleness is 1h0m0s",
+  ],
+  [
     { type: "hook", tag: "v1", result: { ...HOOK, when: "before" } },
     "✓ Before Deploy Hook: echo 1 (exit: 0)",
   ],

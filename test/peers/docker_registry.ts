@@ -17,6 +17,7 @@ import { gzipSync } from "node:zlib";
 import { importPKCS8, SignJWT } from "jose";
 import { generate } from "selfsigned";
 import { systemClock } from "../../src/core/clock.ts";
+import type { ImagePublisher } from "../fakes/image_signatures.ts";
 import { type Served, serveFetch } from "../fakes/serve.ts";
 import { missingPeer } from "./missing_peer.ts";
 import { freePorts } from "./ports.ts";
@@ -58,6 +59,8 @@ export interface DockerRegistry {
     platforms: readonly string[],
     image?: PushedImage,
   ): Promise<void>;
+  /** Pushes signatures of images. */
+  publisher(repository: string): ImagePublisher;
   /** Pushes an image whose layer is missing: it can be found, but not pulled. */
   pushBroken(repository: string, tag: string): Promise<void>;
   /** Deletes the manifest that a tag points to, and the tag with it. */
@@ -135,6 +138,7 @@ export async function startDockerRegistry(
       void (await pushImage(client, repository, tag, image)),
     pushIndex: (repository, tag, platforms, image = {}) =>
       pushIndex(client, repository, tag, platforms, image),
+    publisher: (repository) => publisherTo(client, repository),
     async pushBroken(repository, tag) {
       const bytes = new Uint8Array(gzipSync(randomBytes(1024)));
       const layer = { bytes, diffId: digestOf(bytes) };
@@ -350,6 +354,22 @@ async function pushBlob(
   const location = at.host === "none" ? at.pathname + at.search : at.href;
   await client("PUT", location, repository, bytes, "application/octet-stream");
   return { digest, size: bytes.length };
+}
+
+function publisherTo(client: RawClient, repository: string): ImagePublisher {
+  return {
+    async blob(value, mediaType) {
+      const bytes = new TextEncoder().encode(JSON.stringify(value));
+      return { mediaType, ...(await pushBlob(client, repository, bytes)) };
+    },
+    async manifest(value, mediaType, tag) {
+      const body = JSON.stringify(value);
+      const digest = digestOf(body);
+      const path = `/v2/${repository}/manifests/${tag ?? digest}`;
+      await client("PUT", path, repository, body, mediaType);
+      return { mediaType, digest, size: Buffer.byteLength(body) };
+    },
+  };
 }
 
 async function pushIndex(

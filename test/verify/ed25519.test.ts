@@ -1,3 +1,9 @@
+import {
+  createHash,
+  createPublicKey,
+  verify as cryptoVerify,
+  generateKeyPairSync,
+} from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { bytesToHex, hexToBytes } from "../../src/core/encoding.ts";
 import { verifyEd25519 } from "../../src/verify/ed25519.ts";
@@ -85,14 +91,12 @@ describe("malleability", () => {
     }
   });
 
-  /** With a key of small order, R = S·B fits every message, if only the cofactor or the luck of a hash is on its side. */
   test("refuses keys and R of small order, in each of their encodings", async () => {
     const points = smallOrderEncodings();
     expect(points).toHaveLength(14);
-    const zero = new Uint8Array(32);
     for (const key of points) {
       for (const r of points) {
-        const signature = Uint8Array.from([...r, ...zero]);
+        const signature = Uint8Array.from([...r, ...new Uint8Array(32)]);
         for (const message of [0, 1, 2, 3, 4, 5, 6, 7]) {
           expect(await verify(key, Uint8Array.of(message), signature)).toBe(false);
         }
@@ -100,13 +104,45 @@ describe("malleability", () => {
     }
   });
 
-  test("refuses a key whose y is not canonical", async () => {
-    for (let y = P; y < 2n ** 255n; y += 1n) {
-      const signature = hexToBytes(RFC_8032[0]?.[3] ?? "");
-      expect(await verify(toBytes(y), new Uint8Array(), signature)).toBe(false);
+  test.each([
+    ["neutral", 1n],
+    ["neutral, but not in its canonical form", P + 1n],
+  ])("refuses a key that is %s, with which one signature fits every message", async (_, y) => {
+    const { scalar, point } = keyPair();
+    const signature = Uint8Array.from([...point, ...toBytes(scalar)]);
+    const messages = ["one", "another"].map((text) => new TextEncoder().encode(text));
+    for (const message of messages) {
+      expect(acceptedByOpenSsl(toBytes(y), message, signature)).toBe(true);
+      expect(await verify(toBytes(y), message, signature)).toBe(false);
     }
   });
+
+  test("refuses a neutral R, although its key has made it", async () => {
+    const { scalar, point } = keyPair();
+    const [r, message] = [toBytes(1n), new TextEncoder().encode("message")];
+    const hash = createHash("sha512").update(r).update(point).update(message).digest();
+    const s = (toInteger(new Uint8Array(hash)) * scalar) % L;
+    const signature = Uint8Array.from([...r, ...toBytes(s)]);
+    expect(acceptedByOpenSsl(point, message, signature)).toBe(true);
+    expect(await verify(point, message, signature)).toBe(false);
+  });
 });
+
+/** A secret scalar, reduced, and its point. */
+function keyPair(): { scalar: bigint; point: Bytes } {
+  const { d = "", x = "" } = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
+  const hash = createHash("sha512").update(Buffer.from(d, "base64url")).digest();
+  const clamped = new Uint8Array(hash.subarray(0, 32));
+  clamped[0] = (clamped[0] ?? 0) & 0xf8;
+  clamped[31] = ((clamped[31] ?? 0) & 0x7f) | 0x40;
+  return { scalar: toInteger(clamped) % L, point: new Uint8Array(Buffer.from(x, "base64url")) };
+}
+
+function acceptedByOpenSsl(point: Bytes, message: Bytes, signature: Bytes): boolean {
+  const x = Buffer.from(point).toString("base64url");
+  const key = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" });
+  return cryptoVerify(null, message, key, signature);
+}
 
 /** The points whose eightfold is neutral: each y with both signs, and y + P where that fits into 255 bits. */
 function smallOrderEncodings(): readonly Bytes[] {

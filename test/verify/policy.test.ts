@@ -25,7 +25,10 @@ test.each([
   [["checksums", "auto"], `"auto" cannot be combined with "checksums"`],
   [["none", "auto"], "cannot be combined"],
   [["minsign=RWQ"], `unknown kind "minsign"; did you mean "minisign"?`],
-  [[""], `unknown kind ""; use checksums, minisign`],
+  [["pgp"], `unknown kind "pgp"; use checksums, minisign`],
+  // Of a variable that is not set.
+  [[""], "it is empty; name what versions must have, or leave it out"],
+  [["checksums", ""], "it is empty"],
   [["toString"], `unknown kind "toString"`],
 ])("refuses %j", (values, message) => {
   expect(() => parsePolicy(values)).toThrow(message);

@@ -1,4 +1,4 @@
-import type { InstanceStatus } from "../../control/protocol.ts";
+import { type InstanceStatus, isStale } from "../../control/protocol.ts";
 import { type Html, html, type Part } from "./html.ts";
 import { iconUrl } from "./icon.ts";
 import { timeAgo, timeAhead, timeAt, timeFor } from "./time.ts";
@@ -104,11 +104,6 @@ function troubles(status: InstanceStatus, now: number): readonly Part[] {
         "warn",
       )`<b>The registry may be frozen</b>: its listing last changed ${timeAgo(status.listing?.changedAt ?? "", now)}`,
   ];
-}
-
-function isStale({ listing }: InstanceStatus, now: number): boolean {
-  const { changedAt = "", maxMs = Number.POSITIVE_INFINITY } = listing ?? {};
-  return now - Date.parse(changedAt) > maxMs;
 }
 
 function decisions(status: InstanceStatus, now: number): readonly Part[] {

@@ -26,7 +26,7 @@ export interface Aged {
 /** Resolves the newest version that is old enough. */
 export async function resolveAged(
   registry: Registry,
-  options: Pick<ResolveOptions, "explain" | "onTag" | "signal">,
+  options: Pick<ResolveOptions, "explain" | "signal">,
   { minAgeMs, now }: { minAgeMs: number; now: number },
 ): Promise<Aged> {
   if (minAgeMs === 0) return { resolution: await registry.resolve(options) };

@@ -1,29 +1,25 @@
 import type { CommandContext } from "../../agent/context.ts";
-import { openWithLocator } from "../../agent/open_configured.ts";
+import { openConfigured } from "../../agent/open_configured.ts";
 import { formatBytes } from "../../core/bytes.ts";
-import type { Platform, Resolution } from "../../core/types.ts";
+import type { Platform, Registry, Resolution } from "../../core/types.ts";
 import { redactUrl } from "../../core/url.ts";
 import { formatPlatform } from "../../platform/platform.ts";
 import type { AskConfig } from "../flags/ask.ts";
 import { type TerminalStyle, terminalStyle } from "../terminal.ts";
 import { type Aged, ageJson, ageRows, resolveAged } from "./age.ts";
 import { toAnswer } from "./answer.ts";
-import { ListedNames } from "./listed_names.ts";
 import { choiceMark, textTable } from "./text_table.ts";
-import type { Asked, Verdict } from "./verdict.ts";
+import type { Verdict } from "./verdict.ts";
 
 /** The exit code if there is nothing to deploy. */
 export const NOT_READY = 2;
 
 export async function runCheck(config: AskConfig, context: CommandContext): Promise<number> {
-  const { registry, locator } = await openWithLocator(config, context);
+  const registry = await openConfigured(config, context);
   const { minAgeMs } = config;
   const now = context.clock.now();
-  const listed = new ListedNames(locator);
-  const options = { onTag: listed.add, signal: context.signals.stop };
-  const answer = await resolveAged(registry, options, { minAgeMs, now });
-  const asked = { ...answer, registry, listing: listed.listing() };
-  const verdict = await verdictOf(asked, config, context);
+  const answer = await resolveAged(registry, { signal: context.signals.stop }, { minAgeMs, now });
+  const verdict = await verdictOf(answer.resolution, registry, config, context);
   writeResolution({ ...answer, verdict }, config, context);
   return answer.resolution.kind === "ready" && !verdict?.isRefused ? 0 : NOT_READY;
 }
@@ -35,13 +31,14 @@ export interface Answer extends Aged {
 
 /** Only `--verify` costs a download, and its modules. */
 export async function verdictOf(
-  asked: Asked,
+  resolution: Resolution,
+  registry: Registry,
   config: AskConfig,
   context: CommandContext,
 ): Promise<Verdict | undefined> {
   if (config.verify.length === 0) return undefined;
   const { judge } = await import("./verdict.ts");
-  return judge(asked, config, context);
+  return judge(resolution, registry, config, context);
 }
 
 export function writeResolution(

@@ -1,5 +1,5 @@
 import type { CommandContext } from "../../agent/context.ts";
-import { openWithLocator } from "../../agent/open_configured.ts";
+import { openConfigured } from "../../agent/open_configured.ts";
 import type { Explanation } from "../../core/types.ts";
 import { formatPlatform } from "../../platform/platform.ts";
 import type { AskConfig } from "../flags/ask.ts";
@@ -8,22 +8,19 @@ import { type TerminalStyle, terminalStyle } from "../terminal.ts";
 import { agedTags, ageJson, resolveAged } from "./age.ts";
 import { toAnswer } from "./answer.ts";
 import { type Answer, resolutionText, verdictOf } from "./check.ts";
-import { ListedNames } from "./listed_names.ts";
 import { choiceMark, textTable } from "./text_table.ts";
 
 export async function runExplain(config: AskConfig, context: CommandContext): Promise<number> {
-  const { registry, locator } = await openWithLocator(config, context);
+  const registry = await openConfigured(config, context);
   const { minAgeMs } = config;
   const now = context.clock.now();
   const windows = await compileWindows(config.windows);
-  const listed = new ListedNames(locator);
-  const options = { explain: true, onTag: listed.add, signal: context.signals.stop };
+  const options = { explain: true, signal: context.signals.stop };
   const { resolution: full, age } = await resolveAged(registry, options, { minAgeMs, now });
   const { explanation, ...resolution } = full;
   if (explanation === undefined) throw new TypeError("the registry does not explain its answers");
   const tags = age === undefined ? explanation.tags : agedTags(explanation.tags, age);
-  const asked = { resolution, registry, listing: listed.listing() };
-  const verdict = await verdictOf(asked, config, context);
+  const verdict = await verdictOf(resolution, registry, config, context);
   const shown: Explained = {
     ...{ ...explanation, tags, resolution, verdict },
     ...(age && { age }),

@@ -2,11 +2,10 @@ import type { CommandContext } from "../../agent/context.ts";
 import { IntegrityError, VerificationError } from "../../core/error.ts";
 import type { Proof } from "../../core/proof.ts";
 import type { Registry, Resolution } from "../../core/types.ts";
-import type { ListedTags } from "../../verify/types.ts";
 import type { AskConfig } from "../flags/ask.ts";
 import { proofJson, proofLine } from "./proved.ts";
 import { NothingOfferedError, openProver } from "./prover.ts";
-import { withSubject } from "./with_subject.ts";
+import { withDownload } from "./with_download.ts";
 
 /** What `--verify` says about a version, for `check` and `explain`. */
 export interface Verdict {
@@ -16,17 +15,10 @@ export interface Verdict {
   json: object;
 }
 
-/** What a registry has answered. */
-export interface Asked {
-  resolution: Resolution;
-  registry: Registry;
-  /** Absent if the registry does not list its tags. */
-  listing: ListedTags | undefined;
-}
-
 /** Downloads the version and verifies it as a first deploy with the same flags would. */
 export async function judge(
-  { resolution, registry, listing }: Asked,
+  resolution: Resolution,
+  registry: Registry,
   config: AskConfig,
   context: CommandContext,
 ): Promise<Verdict | undefined> {
@@ -34,8 +26,8 @@ export async function judge(
   const prover = await openProver(config, context);
   if (resolution.kind !== "ready") return undefined;
   try {
-    const found = { version: resolution, registry, listing };
-    return verified(await withSubject(found, config, context, prover.prove));
+    const source = { registry, config };
+    return verified(await withDownload(resolution, source, context, prover.prove));
   } catch (error) {
     // Without a policy, nothing is refused before a signer is known.
     if (error instanceof NothingOfferedError) return unsigned();

@@ -1,5 +1,5 @@
 import type { CommandContext } from "../../agent/context.ts";
-import { openWithLocator } from "../../agent/open_configured.ts";
+import { openConfigured } from "../../agent/open_configured.ts";
 import { formatBytes } from "../../core/bytes.ts";
 import { ConfigError } from "../../core/error.ts";
 import type { Proof } from "../../core/proof.ts";
@@ -7,12 +7,11 @@ import type { Subject } from "../../verify/types.ts";
 import type { VerifyConfig, VerifyFileConfig, VerifyRegistryConfig } from "../flags/verify.ts";
 import { terminalStyle } from "../terminal.ts";
 import { NOT_READY, writeResolution } from "./check.ts";
-import { ListedNames } from "./listed_names.ts";
 import { addEvidence, localSubject } from "./local_subject.ts";
 import { proofJson, proofsText } from "./proved.ts";
 import { openProver, type Prover } from "./prover.ts";
 import { textTable } from "./text_table.ts";
-import { withSubject } from "./with_subject.ts";
+import { withDownload } from "./with_download.ts";
 
 /** Verifies what a deploy with the same flags would verify, and shows what was proved. */
 export async function runVerify(config: VerifyConfig, context: CommandContext): Promise<number> {
@@ -39,16 +38,13 @@ async function verifyVersion(
   context: CommandContext,
 ): Promise<number> {
   const { tag } = config;
-  const { registry, locator } = await openWithLocator(config, context);
-  const listed = new ListedNames(locator);
-  const options = { tag, onTag: listed.add, signal: context.signals.stop };
-  const resolution = await registry.resolve(options);
+  const registry = await openConfigured(config, context);
+  const resolution = await registry.resolve({ tag, signal: context.signals.stop });
   if (resolution.kind !== "ready") {
     writeResolution({ resolution }, config, context);
     return NOT_READY;
   }
-  const listing = tag === undefined ? listed.listing() : undefined;
-  return withSubject({ version: resolution, registry, listing }, config, context, (subject) =>
+  return withDownload(resolution, { registry, config }, context, (subject) =>
     proveAndReport(subject, config, prover, context),
   );
 }

@@ -22,15 +22,11 @@ export function readCommon(argv: ParsedArgv, registry: string) {
   return {
     ...readLog(argv),
     registry: url,
-    verify: [...readRules(argv), ...rules],
+    verify: [...argv.texts("verify"), ...rules],
     slot: text(argv, "slot"),
     calver: text(argv, "calver"),
     caFile: text(argv, "ca-file"),
   };
-}
-
-export function readRules(argv: ParsedArgv): readonly string[] {
-  return argv.texts("verify").filter((rule) => rule !== "");
 }
 
 /** Finds the registry's URL: `--registry` or, for `check`, `explain` and `verify`, an argument. */

@@ -13,6 +13,7 @@ export type CommandName =
   | "explain"
   | "verify"
   | "registry"
+  | "sign-index"
   | "status"
   | "history"
   | "releases"
@@ -125,6 +126,15 @@ export const commandGroups: Readonly<Record<string, readonly CommandSpec[]>> = {
       usage: "verify <registry|file> [flags]",
       summary: "Verify a version or a file, and show who has signed it; deploys nothing",
       example: "dewy verify ghr://owner/repo --verify github=owner/repo",
+    },
+  ],
+  Publishing: [
+    {
+      name: "sign-index",
+      usage: "sign-index [<tag> <file>...] [flags] [-- <command> [args]]",
+      summary:
+        "Write the list of versions for --verify index, and sign it with a command that gets its path; without a tag, only renew it",
+      example: "dewy sign-index v1.2.0 app.tar.gz -- minisign -S -s minisign.key -m",
     },
   ],
   Steering: [
@@ -392,6 +402,20 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       commands: ["verify"],
       description:
         "A signature, bundle or checksum file to use, in addition to those next to the artifact; its name counts as if it were there; repeatable",
+    },
+    {
+      name: "index",
+      value: "<path>",
+      commands: ["sign-index"],
+      description: "The list to extend or renew; created if it does not exist",
+      default: "dewy-index.json",
+    },
+    {
+      name: "expires",
+      value: "<duration>",
+      commands: ["sign-index"],
+      description:
+        "How long the list is valid: machines then deploy nothing until it is renewed (default: 30d)",
     },
     {
       name: "confirm-major",

@@ -8,7 +8,7 @@ export function splitUrlRules(url: string): { url: string; rules: readonly strin
   const rules = pairs.filter(isRule).map((pair) => decodeRule(pair.slice("verify=".length)));
   return {
     url: `${base}${others === "" ? "" : `?${others}`}${rest}`,
-    rules: rules.filter((rule) => rule !== ""),
+    rules,
   };
 }
 

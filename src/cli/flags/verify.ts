@@ -1,6 +1,6 @@
 import { ConfigError } from "../../core/error.ts";
 import { readPlatform } from "./ask.ts";
-import { readCommon, readLog, readRegistry, readRules } from "./common.ts";
+import { readCommon, readLog, readRegistry } from "./common.ts";
 import type { ParsedArgv } from "./parse.ts";
 import { bytes, rejectProgram, text } from "./values.ts";
 
@@ -14,7 +14,7 @@ export function readVerify(argv: ParsedArgv) {
   const target = readRegistry(argv);
   const asked = {
     command: "verify" as const,
-    verify: readRules(argv),
+    verify: argv.texts("verify"),
     trustedRoot: text(argv, "trusted-root"),
     evidence: argv.texts("evidence").filter((path) => path !== ""),
     json: argv.flag("json"),

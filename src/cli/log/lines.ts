@@ -146,7 +146,7 @@ const LINES: Lines = {
       signer: typeof identity === "string" ? identity : identity.subject,
     }),
   "listing-stale": ({ since, maxMs }) =>
-    line("warn", "Listing of the registry unchanged for too long; new versions may be held back", {
+    line("warn", "Listing of the registry unchanged for too long, it may be frozen", {
       since: since.toISOString(),
       max_staleness: duration(maxMs),
     }),

@@ -1,4 +1,9 @@
-import type { AppStatus, InstanceStatus, NotifierStatus } from "../../control/protocol.ts";
+import {
+  type AppStatus,
+  type InstanceStatus,
+  isStale,
+  type NotifierStatus,
+} from "../../control/protocol.ts";
 import { ago, ahead, formatDuration, localTime, span } from "../../core/duration.ts";
 import { printable, shorten } from "../../core/text.ts";
 import { withoutTag } from "../../journal/entry_text.ts";
@@ -74,10 +79,10 @@ function detailRows(status: InstanceStatus, now: number): (readonly [string, str
     ["", hiddenBad(status)],
     ["highest", highestText(status)],
     ["registry", status.registry ?? ""],
+    ["listing", listingText(status, now)],
     ...rowsOf("signer", status.signers ?? [], ({ signer, tag }) => {
       return `${shorten(signer, MAX_SIGNER)}, since ${tag}`;
     }),
-    ...rowsOf("listing", asList(status.listing), (one) => listingText(one, now)),
     ...rowsOf("notifiers", status.notifiers ?? [], (one) => notifierText(one, now)),
     ["status page", status.admin ?? ""],
     ["dewy", processText(status, now)],
@@ -101,13 +106,11 @@ function highestText({ highest = "", live }: InstanceStatus): string {
   return highest === live?.tag ? "" : highest;
 }
 
-function listingText(
-  { changedAt, maxMs }: NonNullable<InstanceStatus["listing"]>,
-  now: number,
-): string {
-  const isStale = maxMs !== undefined && now - Date.parse(changedAt) > maxMs;
-  const warning = isStale ? `; stale, --max-staleness is ${formatDuration(maxMs)}` : "";
-  return `last changed ${ago(changedAt, now)}${warning}`;
+function listingText({ listing }: InstanceStatus, now: number): string {
+  if (listing === undefined) return "";
+  const { changedAt, maxMs = 0 } = listing;
+  const warning = `; the registry may be frozen: --max-staleness is ${formatDuration(maxMs)}`;
+  return `last changed ${ago(changedAt, now)}${isStale({ listing }, now) ? warning : ""}`;
 }
 
 function hiddenBad({ bad }: InstanceStatus): string {
@@ -267,6 +270,7 @@ function notesOf(status: InstanceStatus, now: number): string[] {
     ...waiting.map(({ tag, reason }) => `${tag} waits: ${reason}`),
     ...asList(paused).map(({ user }) => `paused by ${user}`),
     ...asList(pinned).map(({ tag, user }) => `pinned to ${tag} by ${user}`),
+    ...(isStale(status, now) ? ["the registry may be frozen"] : []),
     ...notifiers
       .filter(({ state, waiting }) => state === "failing" && waiting > 0)
       .map(({ notifier }) => `${notifier} fails`),

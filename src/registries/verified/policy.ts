@@ -52,7 +52,7 @@ export interface OpenRule extends VerifyRule {
 export function openPolicy({ verify, createHash, ...options }: VerifyOptions): OpenPolicy {
   const context = contextOf(options, createHash);
   return {
-    rules: rulesOf(verify).map((rule, _, all) => openRule(rule, all, context)),
+    rules: rulesOf(verify).map((rule) => openRule(rule, context)),
     createHash,
     describe: ({ release: { tag }, artifact, files = [] }, signal) => ({
       tag,
@@ -86,20 +86,18 @@ function rulesOf(verify: VerifyOptions["verify"]): readonly VerifyRule[] {
   );
 }
 
-function openRule(rule: VerifyRule, all: readonly VerifyRule[], context: VerifyContext): OpenRule {
+function openRule(rule: VerifyRule, context: VerifyContext): OpenRule {
   if (!VERIFIERS.some(({ kind }) => kind === rule.kind)) {
     throw new UnsupportedError(
       `Cannot verify with "${rule.kind}" here: it needs a host; the library verifies ${VERIFIERS.map(({ kind }) => kind).join(", ")}, and the command-line program all kinds`,
     );
   }
-  // An index is signed as the other rules say, and verified after them.
-  const rules = rule.kind === "index" ? all : [rule];
-  const gate = openGate({ mode: "rules", rules }, VERIFIERS, context);
+  const gate = openGate({ mode: "rules", rules: [rule] }, VERIFIERS, context);
   return {
     ...rule,
     text: formatRule(rule),
     async verify(subject, signal) {
-      const proof = (await gate.verify(subject, signal)).at(-1);
+      const [proof] = await gate.verify(subject, signal);
       if (proof === undefined) throw new TypeError(`${rule.kind} has verified nothing`);
       return proof;
     },

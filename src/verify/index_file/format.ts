@@ -39,6 +39,10 @@ export function parseIndex(text: string): Index | string {
   return `it is not an index: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`;
 }
 
+export function formatIndex(index: Index): string {
+  return `${JSON.stringify(index, undefined, 2)}\n`;
+}
+
 /** The digest of a file of a version. */
 export function digestIn({ versions }: Index, tag: string, name: string): string | undefined {
   const files = Object.hasOwn(versions, tag) ? versions[tag] : undefined;

@@ -23,15 +23,13 @@ const SUFFIXES = [".sigstore.json", ".sigstore", ".bundle"];
 const MAX_BUNDLE_BYTES = 4 * 2 ** 20;
 const MAX_BUNDLES = 8;
 
-export function bundlesOf(
+export async function* bundlesOf(
   subject: Subject,
   context: VerifyContext,
   signal: AbortSignal,
 ): AsyncIterable<Candidate> {
-  const { image } = subject;
-  return image === undefined
-    ? bundlesOfFiles(subject, context, signal)
-    : bundlesOfImage(subject, image, signal);
+  if (subject.image !== undefined) yield* bundlesOfImage(subject, subject.image, signal);
+  yield* bundlesOfFiles(subject, context, signal);
 }
 
 async function* bundlesOfFiles(

@@ -83,6 +83,10 @@ describe("the summary", () => {
       "No deploy window is open; the next one opens in 20 h, at 2 May 10:02 UTC",
       { windowOpensAt: isoAgo(-20 * HOUR) },
     ],
+    [
+      "The registry may be frozen: its listing last changed 2 h ago",
+      { listing: { changedAt: isoAgo(2 * HOUR), maxMs: HOUR } },
+    ],
     ["dewy ended while it switched to v1.5.0", { phase: { name: "interrupted", tag: "v1.5.0" } }],
     [
       "Notifications wait: 3 for mail://ops@acme.example, no route",

@@ -3,9 +3,19 @@ import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { run } from "../../../src/cli/run.ts";
+import { openRegistry } from "../../../src/registries/open.ts";
+import { attachSignatures, signImage } from "../../fakes/image_signatures.ts";
 import { fakeOci } from "../../fakes/oci.ts";
 import { serveFetch } from "../../fakes/serve.ts";
-import { cosignAnnotations, fakeSigstore, simplePayload } from "../../fakes/sigstore.ts";
+import {
+  cosignAnnotations,
+  fakeSigstore,
+  ISSUER,
+  simplePayload,
+  WORKFLOW,
+} from "../../fakes/sigstore.ts";
+import { missingDockerRegistry, startDockerRegistry } from "../../peers/docker_registry.ts";
+
 import { missingPeer } from "../../peers/missing_peer.ts";
 import { minisignKey, sshKey } from "../../support/signing.ts";
 import { sha256Hex } from "../../support/subject.ts";
@@ -52,6 +62,56 @@ function registry(): Promise<string> {
     "v1.0.0/SHA256SUMS": sumsOf("old"),
     [`v1.1.0/${APP}`]: "new",
   });
+}
+
+const missingRegistry = missingDockerRegistry();
+
+describe.skipIf(missingRegistry !== undefined)(
+  `dewy verify of an image${missingRegistry === undefined ? "" : ` (${missingRegistry})`}`,
+  () => {
+    test("reads its signatures, without a pull", async () => {
+      const instance = await fakeSigstore();
+      const server = await startDockerRegistry();
+      onTestFinished(() => server.stop());
+      await server.pushIndex("app", "v1.0.0", ["linux/amd64", "linux/arm64"]);
+      const url = `img://${server.host}/app`;
+      const root = await directoryOf({ "root.json": JSON.stringify(instance.trustedRoot) });
+      const flags = [...PLATFORM, "--trusted-root", join(root, "root.json")];
+      const rule = ["--verify", `sigstore=${WORKFLOW},${ISSUER}`];
+
+      const unsigned = await dewy(["verify", url, ...flags, ...rule]);
+      expect(unsigned.code).toBe(2);
+      expect(unsigned.err).toContain("the registry has no signature for it; sign it in CI: cosign");
+      expect(await json("check", url, ...PLATFORM, "--verify", "auto")).toMatchObject([
+        0,
+        { verification: { verdict: "unsigned" } },
+      ]);
+
+      const index = await digestOf(url);
+      const signature = await signImage(instance, index);
+      await attachSignatures(server.publisher("app"), index, [signature]);
+      for (const policy of [rule, []]) {
+        expect(await json("verify", url, ...flags, ...policy)).toMatchObject([
+          0,
+          { artifact: "app:v1.0.0", size: null, proofs: [{ kind: "sigstore", checksums: index }] },
+        ]);
+      }
+      const [code, explained] = await json("explain", url, ...flags, ...rule);
+      expect([code, explained]).toMatchObject([0, { verification: { verdict: "verified" } }]);
+
+      const wrong = `sigstore=${WORKFLOW.replace("acme", "evil")},${ISSUER}`;
+      const refused = await dewy(["verify", url, ...flags, "--verify", wrong]);
+      expect(refused.code).toBe(2);
+      expect(refused.err).toContain("acme/app");
+    });
+  },
+);
+
+/** The digest of the newest tag, an index. */
+async function digestOf(url: string): Promise<string> {
+  const found = await openRegistry(url, { platform: { os: "linux", arch: "amd64" } }).resolve();
+  if (found.kind !== "ready") throw new Error(JSON.stringify(found));
+  return found.artifact.revision ?? "";
 }
 
 describe("dewy verify of a file", () => {
@@ -276,6 +336,13 @@ describe("dewy verify of an image", () => {
       proofs: [{ kind: "sigstore-key", evidence: expect.stringMatching(/^sha256-.*\.sig$/) }],
     });
     expect(code).toBe(0);
+  });
+
+  test("takes no evidence from files", async () => {
+    const { url, flags } = await imageRegistry();
+    const { code, err } = await dewy(["verify", url, ...flags, "--evidence", "app.sig"]);
+    expect(code).toBe(1);
+    expect(err).toContain("its signatures are in the registry");
   });
 
   test("refuses the signature of another image", async () => {

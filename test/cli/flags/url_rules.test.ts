@@ -11,8 +11,8 @@ describe("verify= in a registry's URL", () => {
   test.each([
     ["ghr://o/r", "ghr://o/r", []],
     ["ghr://o/r?verify=checksums", "ghr://o/r", ["checksums"]],
-    ["ghr://o/r?verify=", "ghr://o/r", []],
-    ["ghr://o/r?verify", "ghr://o/r", []],
+    ["ghr://o/r?verify=", "ghr://o/r", [""]],
+    ["ghr://o/r?verify", "ghr://o/r", [""]],
     ["s3://eu/b?slot=blue&verify=checksums", "s3://eu/b?slot=blue", ["checksums"]],
     ["s3://eu/b?verify=checksums&slot=blue", "s3://eu/b?slot=blue", ["checksums"]],
     ["ghr://o/r?verify=github=o/r@a.yml", "ghr://o/r", ["github=o/r@a.yml"]],

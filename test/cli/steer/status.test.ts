@@ -314,6 +314,24 @@ describe("the details", () => {
     expect(details({}).join("\n")).not.toContain("window");
   });
 
+  test("show how long ago the listing changed, and whether that is too long", () => {
+    const listing = { changedAt: past(3 * 86_400) };
+    expect(details({ listing }).join("\n")).toMatch(/ listing +last changed 3 days ago\n/);
+    const stale = { listing: { ...listing, maxMs: 3_600_000 } };
+    expect(details(stale).join("\n")).toContain(
+      "last changed 3 days ago; the registry may be frozen: --max-staleness is 1h0m0s",
+    );
+    const row = (status: Partial<InstanceStatus>) => statusTable([statusOf(status)], NOW, PLAIN);
+    expect(row(stale)).toContain("the registry may be frozen");
+    expect(row({ listing: { ...listing, maxMs: 4 * 86_400_000 } })).not.toContain("frozen");
+  });
+
+  test("show the highest version if another one is live", () => {
+    const live = { tag: "v1.0.0", directory: "/d" };
+    expect(details({ live, highest: "v2.0.0" }).join("\n")).toMatch(/ highest +v2.0.0\n/);
+    expect(details({ live, highest: "v1.0.0" }).join("\n")).not.toContain("highest");
+  });
+
   test("show no control characters of others", () => {
     const lines = details({ waiting: [{ tag: "v\u001b[2J", why: "pinned", reason: "a\nb" }] });
     expect(lines.join("")).not.toContain("\u001b");

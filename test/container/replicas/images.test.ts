@@ -10,7 +10,10 @@ import {
   type PrepareOptions,
   prepareRelease,
 } from "../../../src/container/replicas/prepare_release.ts";
+import type { ImageVerification } from "../../../src/container/replicas/verify_image.ts";
+import { ConfigError, VerificationError } from "../../../src/core/error.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
+import type { Proof } from "../../../src/core/proof.ts";
 import type { Retention } from "../../../src/deploy/state.ts";
 import {
   openReleaseDirectory,
@@ -21,6 +24,8 @@ import type { ImageRegistry } from "../../../src/registries/oci/image_registry.t
 import { candidate, eventsOf, jumpingClock, testRegistry } from "../../deploy/world.ts";
 import { type FakeEngine, fakeEngine, unreachable } from "../../fakes/engine.ts";
 import { never } from "./service_fixture.ts";
+
+const PROOF: Proof = { kind: "sigstore-key", evidence: "sha256-1.sig", signer: "SHA256:key" };
 
 interface ImageFixture {
   engine: FakeEngine;
@@ -39,7 +44,7 @@ const mapping = (containerPort: number | undefined): PortMapping => ({
   containerPort,
 });
 
-async function imageFixture(): Promise<ImageFixture> {
+async function imageFixture(verification?: ImageVerification): Promise<ImageFixture> {
   const root = await mkdtemp(join(tmpdir(), "dewy-images-"));
   const engine = fakeEngine();
   onTestFinished(async () => {
@@ -61,7 +66,16 @@ async function imageFixture(): Promise<ImageFixture> {
   const check = ({ exposedPorts }: EngineImage): void => {
     if (exposedPorts.length === 0) throw new Error("no port is exposed");
   };
-  const stage = stageImage({ engine, registry, directory, app: APP, check, clock, emit });
+  const stage = stageImage({
+    engine,
+    registry,
+    directory,
+    app: APP,
+    verification,
+    check,
+    clock,
+    emit,
+  });
   return {
     engine,
     directory,
@@ -131,6 +145,81 @@ describe("stageImage", () => {
     });
     await expect(full).rejects.toThrow("the disk is full");
     expect(await readdir(dirname(directory.path("any")))).toEqual([]);
+  });
+});
+
+describe("stageImage with a policy", () => {
+  const signed = (
+    gate: ImageVerification["gate"],
+    asked: unknown[] = [],
+  ): Required<ImageVerification> => ({
+    gate,
+    evidenceOf(image) {
+      asked.push(image.digest);
+      return { digests: async () => ["1"], async *signatures() {} };
+    },
+  });
+
+  it("pulls and runs the digest that was verified", async () => {
+    const asked: unknown[] = [];
+    const digest = `sha256:${"1".repeat(64)}`;
+    const { engine, events, stage, prepare } = await imageFixture(
+      signed(
+        {
+          async verify({ tag, name, sha256, image }) {
+            asked.push(tag, name, sha256, await image?.digests(never), [...engine.calls]);
+            return [PROOF];
+          },
+        },
+        asked,
+      ),
+    );
+    const reference = engine.publish(`registry.test/shop@${digest}`);
+    const staged = await stage(candidate("v1.0.0", { digest }), never, async () => {});
+    const name = candidate("v1.0.0").artifact.name;
+    expect(asked).toEqual([digest, "v1.0.0", name, "1".repeat(64), ["1"], []]);
+    expect(staged).toMatchObject({ digest, proofs: [PROOF] });
+    expect(events.map(({ type }) => type)).toEqual(["verified", "image-pulling", "image-pulled"]);
+    expect(eventsOf(events, "verified")[0]).toMatchObject({ tag: "v1.0.0", proofs: [PROOF] });
+    expect(engine.calls).toContain(`pull ${reference}`);
+    const { spec } = await prepare()({ tag: "v1.0.0", directory: staged.directory }, never);
+    expect(spec.image).toBe(reference);
+  });
+
+  it("does not pull an image that is not verified", async () => {
+    const refusal = new VerificationError("no signature");
+    const { engine, directory, events, staged } = await imageFixture(
+      signed({ verify: () => Promise.reject(refusal) }),
+    );
+    await expect(staged("v1.0.0")).rejects.toBe(refusal);
+    expect(engine.calls).toEqual([]);
+    expect(events).toEqual([]);
+    expect(await readdir(directory.root)).toEqual([]);
+  });
+
+  it("does not wait without end for a registry that drips", async () => {
+    const { engine, staged } = await imageFixture(signed({ verify: () => new Promise(() => {}) }));
+    await expect(staged("v1.0.0")).rejects.toMatchObject({
+      code: "unverified",
+      message: expect.stringContaining("no result within 300 s"),
+    });
+    expect(engine.calls).toEqual([]);
+  });
+
+  it("finds no signature in a registry that has none for images", async () => {
+    const found: unknown[] = [];
+    const { staged } = await imageFixture({
+      evidenceOf: undefined,
+      gate: {
+        async verify({ image }) {
+          if (image === undefined) throw new Error("not an image");
+          for await (const one of image.signatures(never)) found.push(one);
+          throw new ConfigError("nothing found");
+        },
+      },
+    });
+    await expect(staged("v1.0.0")).rejects.toThrow("nothing found");
+    expect(found).toEqual([]);
   });
 });
 

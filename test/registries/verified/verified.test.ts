@@ -237,27 +237,6 @@ describe("latest", () => {
     await expect(ask(files, "checksums", digest)).rejects.toBeInstanceOf(VerificationError);
   });
 
-  test("verifies an index as the other rules say", async () => {
-    const { publicKey, sign } = await sshKey();
-    const index = JSON.stringify({
-      format: 1,
-      issued: new Date(Date.now() - 1_000).toISOString(),
-      expires: new Date(Date.now() + 60_000).toISOString(),
-      versions: { "v1.0.0": { app: digest } },
-    });
-    const files = {
-      app: BYTES,
-      SHA256SUMS: sums(BYTES),
-      "SHA256SUMS.sig": await sign("SHA256SUMS", sums(BYTES)),
-      "dewy-index.json": index,
-      "dewy-index.json.sig": await sign("dewy-index.json", index),
-    };
-    const rules = ["index", `ssh=${publicKey}`];
-    expect(await ask(files, rules, digest)).toMatchObject({ kinds: ["index", "ssh"] });
-    const unsigned = { ...files, "dewy-index.json": index.replace("v1.0.0", "v1.0.1") };
-    await expect(ask(unsigned, rules, digest)).rejects.toBeInstanceOf(VerificationError);
-  });
-
   test("rejects a kind that needs a host, before any request", async () => {
     const error = await ask({ app: BYTES }, "openpgp=key.asc").catch((thrown) => thrown);
     expect(error).toBeInstanceOf(UnsupportedError);

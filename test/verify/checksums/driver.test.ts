@@ -31,6 +31,7 @@ describe("a checksum file", () => {
     ["openssl 3", "CHECKSUM", `SHA2-256(dist/${APP})= ${SHA256}\n`],
     ["sha256sum of the standard input", `${APP}.sha256`, `${SHA256}  -\n`],
     ["a bare digest", `${APP}.sha256`, SHA256.toUpperCase()],
+    ["a bare digest beside the name without its ending", "app_linux_amd64.sha256", SHA256],
     ["a bare digest with a prefix", `${APP}.sha256.txt`, `sha256:${SHA256}\n`],
     ["sha512sum", "SHA512SUMS", `${SHA512}  ${APP}\n`],
     ["a bare SHA-512", `${APP}.sha512`, `${SHA512}\n`],
@@ -85,6 +86,21 @@ describe("a checksum file", () => {
   test("of the artifact alone does not stand for it under another name", async () => {
     const files = { [`${APP}.sha256`]: `${SHA256}  other\n${SHA256}\n` };
     await expect(verify(files)).rejects.toThrow("does not list");
+  });
+
+  test("without a name must be of one file only", async () => {
+    const files = { "app_linux_amd64.sha256": SHA256, "app_linux_amd64.zip": "" };
+    await expect(verify(files)).rejects.toThrow("app_linux_amd64.sha256: it does not list");
+    const binary = { "app_linux_amd64.sha256": SHA256, app_linux_amd64: "" };
+    await expect(verify(binary)).rejects.toThrow("the release has no checksum file");
+  });
+
+  test("is not taken for that of a file whose name it starts with", async () => {
+    const line = `${SHA256}  ${APP}\n`;
+    for (const name of ["app_1.0.0_checksums.txt", "app_1.0.0.sha256sums", "app_1.0.0-SHA256SUM"]) {
+      const files = { "app_1.0.0": "", "app_1.0.0.tar.gz": "", [name]: line };
+      expect(await verify(files)).toMatchObject({ evidence: name });
+    }
   });
 
   test("of another file is not read", async () => {

@@ -2,8 +2,8 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { NotFoundError } from "../../../src/core/error.ts";
 import type { Proof } from "../../../src/core/proof.ts";
 import { openGate } from "../../../src/verify/gate.ts";
+import { HOST_VERIFIERS } from "../../../src/verify/host_table.ts";
 import { parsePolicy } from "../../../src/verify/policy.ts";
-import { VERIFIERS } from "../../../src/verify/table.ts";
 import type { Subject } from "../../../src/verify/types.ts";
 import { fakeClock } from "../../fakes/clock.ts";
 import { missingPeer } from "../../peers/missing_peer.ts";
@@ -58,7 +58,7 @@ describe.skipIf(noMinisign !== undefined)(`a signed index${noMinisign ?? ""}`, (
 
   function verify(subject: Subject, flags = [`minisign=${line}`, "index"]): Promise<Proof[]> {
     const context = verifyContext({ clock: fakeClock({ now: NOW }) });
-    const gate = openGate(parsePolicy(flags), VERIFIERS, context);
+    const gate = openGate(parsePolicy(flags), HOST_VERIFIERS, context);
     return gate.verify(subject, never).then((proofs) => [...proofs]);
   }
 
@@ -192,7 +192,7 @@ describe.skipIf(noMinisign !== undefined)(`a signed index${noMinisign ?? ""}`, (
 
 describe("--verify index", () => {
   const open = (...flags: string[]): unknown =>
-    openGate(parsePolicy(flags), VERIFIERS, verifyContext());
+    openGate(parsePolicy(flags), HOST_VERIFIERS, verifyContext());
 
   test("needs a rule about its signature", () => {
     expect(() => open("index")).toThrow("needs a rule about its signature beside it");
@@ -205,7 +205,7 @@ describe("--verify index", () => {
 
   test("does not hold for images", async () => {
     const image = { digests: async () => [], signatures: async function* () {} };
-    const index = VERIFIERS.find(({ kind }) => kind === "index");
+    const index = HOST_VERIFIERS.find(({ kind }) => kind === "index");
     const rule = { kind: "ssh", verify: () => Promise.reject(new Error("not asked")) } as const;
     const verifier = index?.open("", verifyContext(), [rule]);
     const subject = { ...subjectOf({ image: "manifest" }), image };

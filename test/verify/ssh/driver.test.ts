@@ -153,17 +153,58 @@ describe.skipIf(noSshKeygen !== undefined)(`a signature of ssh-keygen ${noSshKey
     },
   );
 
-  test("of RSA with SHA-1 is refused", async () => {
-    const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
-    const { n = "", e = "" } = publicKey.export({ format: "jwk" });
-    const integer = (base64: string): Buffer =>
-      wire(Buffer.concat([Buffer.alloc(1), Buffer.from(base64, "base64url")]));
-    const key = Buffer.concat([wire("ssh-rsa"), wire(Buffer.from(e, "base64url")), integer(n)]);
-    const signed = sign("sha1", signedData("bytes"), privateKey);
-    const signature = armor(key, Buffer.concat([wire("ssh-rsa"), wire(signed)]));
-    await expect(verify(release(signature), lineOf("ssh-rsa", key))).rejects.toThrow(
+  test("of RSA with SHA-1, or by a short key, is refused", async () => {
+    const signed = (bits: number, format: string, hash: string): Promise<Proof> => {
+      const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: bits });
+      const { n = "", e = "" } = publicKey.export({ format: "jwk" });
+      const modulus = Buffer.concat([Buffer.alloc(1), Buffer.from(n, "base64url")]);
+      const key = [wire("ssh-rsa"), wire(Buffer.from(e, "base64url")), wire(modulus)];
+      const bytes = sign(hash, signedData("bytes"), privateKey);
+      const signature = Buffer.concat([wire(format), wire(bytes)]);
+      return verify(
+        release(armor(Buffer.concat(key), signature)),
+        lineOf("ssh-rsa", Buffer.concat(key)),
+      );
+    };
+    expect(await signed(2048, "rsa-sha2-256", "sha256")).toMatchObject({ kind: "ssh" });
+    await expect(signed(2048, "ssh-rsa", "sha1")).rejects.toThrow(
       "signatures of ssh-rsa are not secure",
     );
+    await expect(signed(1024, "rsa-sha2-256", "sha256")).rejects.toThrow("RSA key is too short");
+  });
+
+  test.each<[string, (signature: Buffer) => Buffer]>([
+    ["with more behind it", (signature) => Buffer.concat([signature, Buffer.alloc(1)])],
+    ["that is cut off", (signature) => signature.subarray(0, -1)],
+  ])("of Ed25519 %s is refused", async (_, change) => {
+    const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+    const key = Buffer.concat([wire("ssh-ed25519"), wire(coordinate(publicKey, "x"))]);
+    const bytes = sign(null, signedData("bytes"), privateKey);
+    const signature = Buffer.concat([wire("ssh-ed25519"), wire(bytes)]);
+    const line = lineOf("ssh-ed25519", key);
+    expect(await verify(release(armor(key, signature)), line)).toMatchObject({ kind: "ssh" });
+    await expect(verify(release(armor(key, change(signature))), line)).rejects.toThrow(
+      "it is malformed",
+    );
+  });
+
+  test("of ECDSA has one form", async () => {
+    const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const key = Buffer.concat(
+      ["ecdsa-sha2-nistp256", "nistp256", pointOf(publicKey)].map((field) => wire(field)),
+    );
+    const [r, s] = integersOf(signData(privateKey, signedData("bytes")));
+    if (r === undefined || s === undefined) throw new Error("no signature");
+    const verifyWith = (...integers: Buffer[]): Promise<Proof> => {
+      const fields = ["ecdsa-sha2-nistp256", Buffer.concat(integers.map((one) => wire(one)))];
+      const signature = armor(key, Buffer.concat(fields.map((field) => wire(field))));
+      return verify(release(signature), lineOf("ecdsa-sha2-nistp256", key));
+    };
+    expect(await verifyWith(r, s)).toMatchObject({ kind: "ssh" });
+    const padded = Buffer.concat([Buffer.alloc(1), s]);
+    await expect(verifyWith(r, padded)).rejects.toThrow("it is malformed");
+    await expect(verifyWith(r, s, Buffer.alloc(0))).rejects.toThrow("it is malformed");
+    await expect(verifyWith(r, Buffer.alloc(0))).rejects.toThrow("it is malformed");
   });
 
   test("by a certificate is refused with a reason", async () => {
@@ -231,22 +272,26 @@ function ed25519(data: Buffer): Authenticated {
   return { type: "sk-ssh-ed25519@openssh.com", fields, signature };
 }
 
+const pointOf = (key: KeyObject): Buffer =>
+  Buffer.concat([Buffer.of(4), coordinate(key, "x"), coordinate(key, "y")]);
+
+const signData = (key: KeyObject, data: Buffer): Buffer =>
+  sign("sha256", data, { key, dsaEncoding: "ieee-p1363" });
+
+/** r and s in their shortest form, with a zero in front of a high bit. */
+function integersOf(raw: Buffer): Buffer[] {
+  return [raw.subarray(0, 32), raw.subarray(32)].map((part) => {
+    const short = part.subarray(part.findIndex((byte) => byte !== 0));
+    return (short[0] ?? 0) < 0x80 ? short : Buffer.concat([Buffer.alloc(1), short]);
+  });
+}
+
 function ecdsa(data: Buffer): Authenticated {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const raw = sign("sha256", data, { key: privateKey, dsaEncoding: "ieee-p1363" });
-  const integers = [raw.subarray(0, 32), raw.subarray(32)].map((part) => {
-    const start = part.findIndex((byte) => byte !== 0);
-    const short = part.subarray(start);
-    return wire((short[0] ?? 0) < 0x80 ? short : Buffer.concat([Buffer.alloc(1), short]));
-  });
-  const point = Buffer.concat([
-    Buffer.of(4),
-    coordinate(publicKey, "x"),
-    coordinate(publicKey, "y"),
-  ]);
+  const integers = integersOf(signData(privateKey, data)).map((integer) => wire(integer));
   return {
     type: "sk-ecdsa-sha2-nistp256@openssh.com",
-    fields: ["nistp256", point],
+    fields: ["nistp256", pointOf(publicKey)],
     signature: Buffer.concat(integers),
   };
 }
