@@ -155,7 +155,7 @@ export async function explainRegistry(
   options: ResolveOptions = {},
 ): Promise<Explanation> {
   const { explanation, ...resolution } = await registry.resolve({ ...options, explain: true });
-  if (explanation === undefined) throw new TypeError("the registry does not explain its answers");
+  if (explanation === undefined) throw new TypeError("the registry explains nothing");
   return { ...explanation, resolution };
 }
 

@@ -58,7 +58,7 @@ export function openPolicy({ verify, createHash, ...options }: VerifyOptions): O
       tag,
       name: artifact.name,
       size: artifact.size,
-      files,
+      files: files.some(({ name }) => name === artifact.name) ? files : [artifact, ...files],
       read: readFilesOf({
         registry: { open: (file, open) => openFile(file, { ...options, ...open }) },
         clock: context.clock,

@@ -150,6 +150,15 @@ describe("openArtifact", () => {
     expect(names).toEqual(["sha256"]);
   });
 
+  test("knows the artifact's own checksum file, even if only that is listed", async () => {
+    const files = { app: BYTES, "app.sha256": sha256Hex(BYTES) };
+    const { asked: _, ...options } = serve(files);
+    const { release, artifact, files: all = [] } = answerOf(files);
+    const answer = { release, artifact, files: all.filter(({ name }) => name !== "app") };
+    const stream = await openArtifact(answer, { ...options, verify: "checksums" });
+    expect(await read(stream)).toEqual({ text: BYTES });
+  });
+
   test("without a policy, streams as it is", async () => {
     for (const verify of [undefined, "none", []]) {
       const { stream } = open({ app: BYTES }, verify);
