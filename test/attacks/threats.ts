@@ -183,7 +183,7 @@ export const THREATS: readonly Threat[] = [
     name: "an unsigned checksum file",
     outcome: "unverified",
     rule: "key",
-    error: /the release has no Sigstore bundle for it, nor for a checksum file that lists it/,
+    error: /the release has no Sigstore bundle for it, nor for "SHA256SUMS"; sign it in CI/,
     attack: evilAmong((evil) => ({ SHA256SUMS: `${sha256Hex(evil)}  ${ARTIFACT}\n` })),
   },
   {

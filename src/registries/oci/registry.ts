@@ -49,10 +49,8 @@ export function openImg(locator: OciLocator, io: RegistryContext): ImageRegistry
   });
   const spell = (found: Resolution): Resolution => {
     const tags = found.explanation?.tags.map((one) => ({ ...one, tag: source.spelled(one.tag) }));
-    const resolution: Resolution =
-      found.explanation === undefined || tags === undefined
-        ? found
-        : { ...found, explanation: { ...found.explanation, tags } };
+    const explanation = found.explanation && tags && { ...found.explanation, tags };
+    const resolution: Resolution = { ...found, explanation };
     if (resolution.kind === "ready") {
       const { release } = resolution;
       return { ...resolution, release: { ...release, tag: source.spelled(release.tag) } };
