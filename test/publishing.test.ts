@@ -1,8 +1,14 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { systemClock } from "../src/core/clock.ts";
 import { HOST_VERIFIERS } from "../src/verify/host_table.ts";
+import { index } from "../src/verify/index_file/driver.ts";
+import { minisign } from "../src/verify/minisign/driver.ts";
 import { missingPeer } from "./peers/missing_peer.ts";
 import { verifyPublished } from "./support/published.ts";
-import { ARTIFACT, publish, workflows } from "./support/workflows.ts";
+import { subjectOf, verifyContext } from "./support/subject.ts";
+import { ARTIFACT, commandsOf, publish, publishBy, workflows } from "./support/workflows.ts";
 
 const all = workflows();
 
@@ -43,5 +49,30 @@ describe.skipIf(missing !== undefined)(
         });
       },
     );
+
+    test("makes an index that dewy verifies, and renews it", async () => {
+      const [key = ""] = commandsOf("minisign");
+      const commands = commandsOf("A signed index");
+      expect(commands).toHaveLength(2);
+      const last = `dewy sign-index v1.1.0 app -- minisign -S -s minisign.key -m
+        mkdir ../last; mv dewy-index.json* ../last`;
+      const { release, checkout } = await publishBy([key, last, ...commands]);
+      const made = JSON.parse(Buffer.from(release["dewy-index.json"] ?? []).toString());
+      const renewed = JSON.parse(await readFile(join(checkout, "dewy-index.json"), "utf8"));
+      expect(Object.keys(made.versions)).toEqual(["v1.1.0", "v1.2.0"]);
+      expect(renewed.versions).toEqual(made.versions);
+      expect(Date.parse(renewed.expires)).toBeGreaterThan(Date.parse(made.expires));
+
+      const context = verifyContext({
+        clock: systemClock,
+        readTextFile: (path) => readFile(join(checkout, path), "utf8"),
+      });
+      const verifier = index.open("", context, [minisign.open("minisign.pub", context)]);
+      const subject = { ...subjectOf(release), tag: "v1.2.0" };
+      const { signal } = new AbortController();
+      expect(await verifier.verify(subject, signal)).toMatchObject({ kind: "index" });
+      const other = verifier.verify({ ...subject, tag: "v1.3.0" }, signal);
+      await expect(other).rejects.toThrow("does not list");
+    });
   },
 );

@@ -12,8 +12,13 @@ import {
   withOrderDone,
 } from "../deploy/order_state.ts";
 import { releaseOnDisk } from "../deploy/orders.ts";
-import { isProven, rollbackChoice } from "../deploy/rollback_choice.ts";
-import { checkPin, leftByDeploy, planRollback } from "../deploy/rollback_plan.ts";
+import {
+  checkPin,
+  isProven,
+  leftByDeploy,
+  planRollback,
+  rollbackChoice,
+} from "../deploy/rollback_plan.ts";
 import {
   type DeployedRelease,
   type DeployOrder,

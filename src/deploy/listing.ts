@@ -52,18 +52,20 @@ export function attachListing(registry: Registry, calver: string): Registry {
   };
 }
 
-/** Independent of the order in which the registry lists. */
+/** Independent of the order in which the registry lists: a sum. */
 export function hashOf({ tags, newest }: Listing): string {
-  return fnv1a([...[...tags].sort(), "", ...identityOf(newest)].join("\n"));
+  let sum = fnv1a(identityOf(newest).join("\n"));
+  for (const tag of tags) sum = (sum + fnv1a(tag)) >>> 0;
+  return sum.toString(16).padStart(8, "0");
 }
 
 /** A change is noticed, and nobody gains from a collision: http://www.isthe.com/chongo/tech/comp/fnv/ */
-function fnv1a(text: string): string {
+function fnv1a(text: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at++) {
     hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
   }
-  return (hash >>> 0).toString(16).padStart(8, "0");
+  return hash >>> 0;
 }
 
 function identityOf(newest: Resolution): readonly string[] {

@@ -8,7 +8,7 @@ import { compareTags } from "./decisions.ts";
 import type { Candidate, DeployContext, Deployer, HookVariables } from "./deployer.ts";
 import { beginRollback, commitRollback, operatorOf, withOrderDone } from "./order_state.ts";
 import { newReport, sendReport, withReport } from "./reports.ts";
-import { rollbackChoice } from "./rollback_choice.ts";
+import { rollbackChoice } from "./rollback_plan.ts";
 import {
   bakeAndCommit,
   removeOldReleases,

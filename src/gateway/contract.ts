@@ -31,6 +31,8 @@ export interface VersionAnswer {
    * the version is not complete yet, and machines wait for it.
    */
   artifactUrl?: string;
+  /** The release's small files, such as signatures and checksums, in the form of `artifactUrl`. Defaults to none. */
+  fileUrls?: readonly string[];
   /** When the version was published. */
   createdAt?: Date | undefined;
 }

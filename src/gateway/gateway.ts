@@ -2,7 +2,7 @@ import type { Context } from "../core/context.ts";
 import { ConfigError, DewyError, NotFoundError, RemoteError } from "../core/error.ts";
 import { dedupe, type EventSink, fanOut } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
-import type { Platform, Registry, Resolution } from "../core/types.ts";
+import type { Artifact, Platform, Registry, Resolution } from "../core/types.ts";
 import { formatPlatform } from "../platform/platform.ts";
 import { AnswerBook, type BookedAnswer } from "./answer_book.ts";
 import { ARTIFACTS_PATH, type ArtifactLinks, artifactLinks } from "./artifact_link.ts";
@@ -32,6 +32,8 @@ export interface GatewayOptions extends Pick<Context, "clock" | "emit"> {
 }
 
 const MAX_REPORTS = 8;
+const MAX_FILES = 64;
+const MAX_FILE_BYTES = 4 * 2 ** 20;
 
 type Health = PollState | "stopping";
 
@@ -164,14 +166,18 @@ export class Gateway implements RegistryLogic {
       case "pending":
         return { id: "", tag: resolution.tag, createdAt: resolution.since };
       case "ready": {
-        const { release, artifact, notes } = resolution;
+        const { release, artifact, files, notes } = resolution;
         const { id, tag, createdAt } = release;
         if (notes !== undefined) {
           this.#emit({ type: "artifact-chosen", tag, artifact: artifact.name, notes });
         }
-        const entry = await this.#book.add(release, artifact, platformOf(question));
-        const origin = this.#options.publicUrl ?? question.origin;
-        return { id, tag, artifactUrl: await this.#artifactUrl(entry, origin), createdAt };
+        const urlOf = async (file: Artifact): Promise<string> => {
+          const entry = await this.#book.add(release, file, platformOf(question));
+          return this.#artifactUrl(entry, this.#options.publicUrl ?? question.origin);
+        };
+        const artifactUrl = await urlOf(artifact);
+        const fileUrls = files && (await Promise.all(smallFiles(files).map(urlOf)));
+        return { id, tag, artifactUrl, fileUrls, createdAt };
       }
     }
   }
@@ -215,6 +221,11 @@ export class Gateway implements RegistryLogic {
     const type = "text/plain; version=0.0.4; charset=utf-8";
     return new Response(this.#metrics.text(), { headers: { "content-type": type } });
   }
+}
+
+/** The files that can be signatures, bundles or checksums. */
+function smallFiles(files: readonly Artifact[]): readonly Artifact[] {
+  return files.filter(({ size = 0 }) => size <= MAX_FILE_BYTES).slice(0, MAX_FILES);
 }
 
 function platformOf({ os, arch }: VersionQuestion): Platform {

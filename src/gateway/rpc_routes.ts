@@ -119,11 +119,12 @@ function invalid(problem: string): ConnectError {
 /** An empty tag means that there is no version; an empty artifact URL, that it is not complete yet. */
 function toResponse(answer: VersionAnswer | undefined): CurrentResponse {
   if (answer === undefined) return create(CurrentResponseSchema);
-  const { tag, id = tag, artifactUrl = "", createdAt } = answer;
+  const { tag, id = tag, artifactUrl = "", fileUrls = [], createdAt } = answer;
   return create(CurrentResponseSchema, {
     id,
     tag,
     artifactUrl,
+    fileUrls: [...fileUrls],
     createdAt: createdAt && timestampFromDate(createdAt),
   });
 }

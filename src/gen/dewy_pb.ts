@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dewy.proto.
  */
 export const file_dewy: GenFile = /*@__PURE__*/
-  fileDesc("CgpkZXd5LnByb3RvEgRkZXd5IlYKDkN1cnJlbnRSZXF1ZXN0EgwKBGFyY2gYASABKAkSCgoCb3MYAiABKAkSGQoMYXJpZmFjdF9uYW1lGAMgASgJSACIAQFCDwoNX2FyaWZhY3RfbmFtZSKEAQoPQ3VycmVudFJlc3BvbnNlEgoKAmlkGAEgASgJEgsKA3RhZxgCIAEoCRIUCgxhcnRpZmFjdF91cmwYAyABKAkSMwoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIAIgBAUINCgtfY3JlYXRlZF9hdCJTCg1SZXBvcnRSZXF1ZXN0EgoKAmlkGAEgASgJEgsKA3RhZxgCIAEoCRIPCgdjb21tYW5kGAMgASgJEhAKA2VychgEIAEoCUgAiAEBQgYKBF9lcnIygAEKD1JlZ2lzdHJ5U2VydmljZRI2CgdDdXJyZW50EhQuZGV3eS5DdXJyZW50UmVxdWVzdBoVLmRld3kuQ3VycmVudFJlc3BvbnNlEjUKBlJlcG9ydBITLmRld3kuUmVwb3J0UmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eWIGcHJvdG8z", [file_google_protobuf_empty, file_google_protobuf_timestamp]);
+  fileDesc("CgpkZXd5LnByb3RvEgRkZXd5IlYKDkN1cnJlbnRSZXF1ZXN0EgwKBGFyY2gYASABKAkSCgoCb3MYAiABKAkSGQoMYXJpZmFjdF9uYW1lGAMgASgJSACIAQFCDwoNX2FyaWZhY3RfbmFtZSKXAQoPQ3VycmVudFJlc3BvbnNlEgoKAmlkGAEgASgJEgsKA3RhZxgCIAEoCRIUCgxhcnRpZmFjdF91cmwYAyABKAkSMwoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIAIgBARIRCglmaWxlX3VybHMYBSADKAlCDQoLX2NyZWF0ZWRfYXQiUwoNUmVwb3J0UmVxdWVzdBIKCgJpZBgBIAEoCRILCgN0YWcYAiABKAkSDwoHY29tbWFuZBgDIAEoCRIQCgNlcnIYBCABKAlIAIgBAUIGCgRfZXJyMoABCg9SZWdpc3RyeVNlcnZpY2USNgoHQ3VycmVudBIULmRld3kuQ3VycmVudFJlcXVlc3QaFS5kZXd5LkN1cnJlbnRSZXNwb25zZRI1CgZSZXBvcnQSEy5kZXd5LlJlcG9ydFJlcXVlc3QaFi5nb29nbGUucHJvdG9idWYuRW1wdHliBnByb3RvMw", [file_google_protobuf_empty, file_google_protobuf_timestamp]);
 
 /**
  * The requesting machine.
@@ -85,6 +85,13 @@ export type CurrentResponse = Message<"dewy.CurrentResponse"> & {
    * @generated from field: optional google.protobuf.Timestamp created_at = 4;
    */
   createdAt?: Timestamp | undefined;
+
+  /**
+   * The URLs of the release's small files, such as signatures and checksums, in the form of artifact_url.
+   *
+   * @generated from field: repeated string file_urls = 5;
+   */
+  fileUrls: string[];
 };
 
 /**

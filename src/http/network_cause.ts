@@ -98,8 +98,10 @@ const RULES: readonly (readonly [RegExp, Exclude<NetworkCauseKind, "other">])[] 
   [/TLS handshake failed|EPROTO|ERR_SSL|SSL routines|fatal alert/i, "handshake"],
   [/Flooding was detected|Too many (invalid|CONTINUATION)/i, "flood"],
   [/REFUSED_STREAM|Session closed with error|after receiving a GOAWAY/i, "call-refused"],
-  [/HTTPParserError|HPE_|does not match the HTTP|Malformed_HTTP|invalid HTTP/i, "not-http"],
-  [/unexpected message from connection/i, "not-http"],
+  [
+    /HTTPParserError|HPE_|does not match the HTTP|Malformed_HTTP|invalid HTTP|unexpected message from connection/i,
+    "not-http",
+  ],
   [/ERR_HTTP2_ERROR|Protocol error|PROTOCOL_ERROR/i, "not-http2"],
   [/\bbad port\b|requests to port \d+ are blocked/i, "blocked-port"],
   [/UND_ERR_HEADERS_OVERFLOW/, "large-headers"],

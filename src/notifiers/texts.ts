@@ -130,7 +130,7 @@ const TEXTS: Readonly<Record<string, (entry: JournalEntry, all: boolean) => Part
   superseded: (entry) =>
     message`${tagOf(entry)} was superseded by ${code(entry.by ?? "")} before it counted as deployed`,
   "signer-trusted": (entry) =>
-    message`From ${tagOf(entry)} on, versions must be signed by ${code(shown(entry.signer))}${byText(entry)}`,
+    message`From ${tagOf(entry)} on, versions must be signed by ${code(shown(entry.signer))}${acceptedText(entry)}`,
   failed: (entry) =>
     entry.code === "unverified"
       ? error`${tagOf(entry)} was not deployed, because it is not verified: ${withoutTag(reasonOf(entry), entry.tag)}${nextTry(entry.retryInMs)}`
@@ -147,6 +147,10 @@ function tagOf({ tag = "" }: JournalEntry): Span {
 
 function reasonOf({ reason = "" }: JournalEntry): string {
   return reason;
+}
+
+function acceptedText(entry: JournalEntry): string {
+  return entry.user === undefined ? "" : `; accepted${byText(entry)}`;
 }
 
 /** A field that the schema does not know may have any type. */

@@ -251,10 +251,7 @@ function readBuried(text: string): Partial<Word> {
   if (glued !== undefined) return { ...glued, prefix };
   const os = own(OS, osAt?.[0] ?? "");
   const arch = readArch(archAt?.[0] ?? "");
-  return {
-    ...(os === undefined ? {} : { os, prefix }),
-    ...(arch === undefined ? {} : { arch, prefix }),
-  };
+  return (os ?? arch) ? { os, arch, prefix } : {};
 }
 
 /** An embedded platform counts only if no separate word states one. */

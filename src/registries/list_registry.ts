@@ -70,8 +70,8 @@ export function listRegistry(parts: ListRegistryParts): Registry {
       return lookUp(source, tag, policyFor(options), asked);
     },
     open,
-    ...(exists === undefined ? {} : { exists }),
-    ...(report === undefined ? {} : { report }),
+    exists,
+    report,
   };
 }
 
@@ -84,8 +84,7 @@ export function joinSignals(
   a: AbortSignal | undefined,
   b: AbortSignal | undefined,
 ): AbortSignal | undefined {
-  if (a === undefined || b === undefined) return a ?? b;
-  return AbortSignal.any([a, b]);
+  return a && b ? AbortSignal.any([a, b]) : (a ?? b);
 }
 
 interface Listing {

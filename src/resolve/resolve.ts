@@ -199,7 +199,7 @@ function chooseByName(tag: string, files: readonly Artifact[], policy: Policy): 
 
 function describeRelease(tag: string, files: ReleaseFiles, policy: Policy): Release {
   const version = parseVersion(tag, { calver: policy.calver });
-  if (version === undefined) throw new TypeError(`"${tag}" was chosen but is not a version`);
+  if (version === undefined) throw new TypeError(`"${tag}" is not a version`);
   return {
     id: files.id,
     tag,

@@ -1,5 +1,6 @@
 import { bytesToHex, sha256 } from "../core/encoding.ts";
 import { messageOf } from "../core/message_of.ts";
+import { printable, shorten } from "../core/text.ts";
 import type { Artifact } from "../core/types.ts";
 import { type Checksum, parseChecksums } from "./checksum_lines.ts";
 import { EvidenceError, hashFile, type SignedFile } from "./signed_file.ts";
@@ -96,6 +97,13 @@ function candidatesOf({ name: artifact, files }: Subject): readonly Candidate[] 
     if (owners.includes(artifact)) own.push({ file, isOwn: owners.length === 1 });
   }
   return [...own, ...shared];
+}
+
+/** What has no signature, for people: the artifact, and its checksum files. */
+export function unsignedIn(subject: Subject): string {
+  const [first] = candidatesOf(subject);
+  const name = first && printable(shorten(first.file.name, 100));
+  return `for it, nor for ${name === undefined ? "a checksum file that lists it" : `"${name}"`}`;
 }
 
 /** The files that a checksum file can be for by its name; none if it is for several. */

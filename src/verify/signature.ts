@@ -1,10 +1,10 @@
 import { VerificationError } from "../core/error.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Proof, VerifyKind } from "../core/proof.ts";
-import { type SignaturePair, signaturesOf } from "./coverage.ts";
+import { type SignaturePair, signaturesOf, unsignedIn } from "./coverage.ts";
 import { EvidenceError } from "./signed_file.ts";
 import type { Bytes, Subject, VerifyContext } from "./types.ts";
-import { unproved } from "./unproved.ts";
+import { inCommand, unproved } from "./unproved.ts";
 
 /** A kind of signature in a file beside the signed file. */
 export interface DetachedSignature {
@@ -54,8 +54,8 @@ export async function proveBySignature(
       reasons.push(`${file.name}: ${messageOf(error)}`);
     }
   }
-  const missing = `the release has no ${suffixes.map((suffix) => `*${suffix}`).join(" or ")} for it, nor for a checksum file that lists it`;
-  throw unproved(kind, subject, { reasons, missing, command: command(subject.name) });
+  const missing = `the release has no ${suffixes.map((suffix) => `*${suffix}`).join(" or ")} ${unsignedIn(subject)}`;
+  throw unproved(kind, subject, { reasons, missing, command: command(inCommand(subject.name)) });
 }
 
 export function notForImages(kind: VerifyKind, { name, tag }: Subject): VerificationError {

@@ -13,6 +13,11 @@ export interface Unproved {
   command: string;
 }
 
+/** A name in a command that is shown to people, who may paste it into a shell. */
+export function inCommand(name: string): string {
+  return /^\w[\w.+-]*$/.test(name) ? name : "FILE";
+}
+
 /** The error of a rule that no evidence of a release holds for. */
 export function unproved(
   kind: VerifyKind,

@@ -1,10 +1,12 @@
 // The registries that the attacks go through. An attacker may change everything in them.
+import { randomUUID } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../../src/core/clock.ts";
 import { FakeGitHub } from "../fakes/github.ts";
 import { fetchOf } from "../fakes/handler.ts";
 import { fakeS3 } from "../fakes/s3.ts";
+import type { Radosgw } from "../peers/radosgw.ts";
 import { tempDirectory } from "../support/temp_directory.ts";
 
 export type Content = string | Uint8Array<ArrayBuffer>;
@@ -18,20 +20,20 @@ export interface Courier {
   /** Replaces the network; absent if there is none. */
   fetch?: typeof globalThis.fetch;
   /** Publishes a version with exactly these files, in place of those that it had. */
-  publish(tag: string, files: Files): void;
-  withdraw(tag: string): void;
+  publish(tag: string, files: Files): Promise<void>;
+  withdraw(tag: string): Promise<void>;
 }
 
 async function fileCourier(): Promise<Courier> {
   const directory = await tempDirectory();
-  const withdraw = (tag: string): void =>
+  const withdraw = async (tag: string): Promise<void> =>
     rmSync(join(directory, tag), { recursive: true, force: true });
   return {
     url: `file://${directory}`,
     env: {},
     withdraw,
-    publish(tag, files) {
-      withdraw(tag);
+    async publish(tag, files) {
+      await withdraw(tag);
       mkdirSync(join(directory, tag), { recursive: true });
       for (const [name, content] of Object.entries(files)) {
         writeFileSync(join(directory, tag, name), content);
@@ -42,7 +44,7 @@ async function fileCourier(): Promise<Courier> {
 
 async function githubCourier(): Promise<Courier> {
   const github = new FakeGitHub({ clock: systemClock });
-  const withdraw = (tag: string): void => {
+  const withdraw = async (tag: string): Promise<void> => {
     github.deleteRelease(tag);
     github.tags.delete(tag);
   };
@@ -51,8 +53,8 @@ async function githubCourier(): Promise<Courier> {
     env: { GITHUB_API_URL: github.urls.api, GITHUB_TOKEN: "ghp_writer" },
     fetch: github.fetch,
     withdraw,
-    publish(tag, files) {
-      withdraw(tag);
+    async publish(tag, files) {
+      await withdraw(tag);
       const assets = Object.entries(files).map(([name, bytes]) => ({ name, bytes }));
       github.publish(tag, assets);
     },
@@ -61,16 +63,39 @@ async function githubCourier(): Promise<Courier> {
 
 async function s3Courier(): Promise<Courier> {
   const server = fakeS3("releases", Date.now);
-  const withdraw = (tag: string): void => server.remove(`app/${tag}/`);
+  const withdraw = async (tag: string): Promise<void> => server.remove(`app/${tag}/`);
   return {
     url: "s3://us-east-1/releases/app?endpoint=http://s3.test",
     env: { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret" },
     fetch: fetchOf(server.handler),
     withdraw,
-    publish(tag, files) {
-      withdraw(tag);
+    async publish(tag, files) {
+      await withdraw(tag);
       for (const [name, content] of Object.entries(files)) {
         server.store(`app/${tag}/${name}`, content);
+      }
+    },
+  };
+}
+
+/** A new bucket in a real S3 server. */
+export async function radosgwCourier(gateway: Radosgw): Promise<Courier> {
+  const bucket = `attack-${randomUUID()}`;
+  const client = await gateway.createBucket(bucket);
+  const withdraw = async (tag: string): Promise<void> => {
+    for await (const page of client.list({ prefix: `app/${tag}/` })) {
+      for (const { key } of page.objects) await gateway.send("DELETE", bucket, key);
+    }
+  };
+  return {
+    url: `s3://default/${bucket}/app`,
+    env: gateway.env,
+    fetch: globalThis.fetch,
+    withdraw,
+    async publish(tag, files) {
+      await withdraw(tag);
+      for (const [name, content] of Object.entries(files)) {
+        await client.put(`app/${tag}/${name}`, content, "application/octet-stream");
       }
     },
   };

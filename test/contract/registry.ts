@@ -10,6 +10,7 @@ import { DewyError } from "../../src/core/error.ts";
 import type { Artifact, Registry, Resolution } from "../../src/core/types.ts";
 import { explainRegistry, openRegistry, type RegistryOptions } from "../../src/registries/open.ts";
 import { GRACE_MS } from "../../src/resolve/resolve.ts";
+import { readFilesOf } from "../../src/verify/read_files.ts";
 import { fakeClock } from "../fakes/clock.ts";
 
 export interface ContractRelease {
@@ -111,6 +112,13 @@ export function registryContract(name: string, driver: ContractDriver): void {
       }
     });
 
+    it("names every tag that it lists, those it does not choose as well", async () => {
+      const { registry } = await open([{ tag: "v1.0.0" }, { tag: "v0.9.0" }, { tag: "nightly" }]);
+      const tags = new Set<string>();
+      await registry.resolve({ onTag: (tag) => tags.add(tag) });
+      expect([...tags].sort()).toEqual(["nightly", "v0.9.0", "v1.0.0"]);
+    });
+
     unless("backdating")("reports when the release was published", async () => {
       const { release } = ready(await current([{ tag: "v1.0.0", createdAt: released(90) }]));
       expect(release.createdAt).toEqual(released(90));
@@ -152,6 +160,26 @@ export function registryContract(name: string, driver: ContractDriver): void {
       const { artifact } = ready(await current([{ tag: "v1.0.0", files }], { artifact: "app" }));
       expect(artifact).toMatchObject({ name: "app", size: "executable".length });
     });
+
+    unless("files")(
+      "names all files of the release, and reads those beside the artifact",
+      async () => {
+        const files = {
+          [ARTIFACT]: "archive",
+          "checksums.txt": "sums",
+          "checksums.txt.sig": "sig",
+        };
+        const { registry } = await open([{ tag: "v1.0.0", files }]);
+        const { files: listed = [] } = ready(await registry.resolve());
+        expect(listed.map(({ name }) => name).sort()).toEqual(Object.keys(files).sort());
+        const signature = listed.find(({ name }) => name === "checksums.txt.sig");
+        if (signature === undefined) throw new Error("not listed");
+        const { signal } = new AbortController();
+        const readFile = readFilesOf({ registry, clock: fakeClock(), signal });
+        expect(new TextDecoder().decode(await readFile(signature, 3))).toBe("sig");
+        await expect(readFile(signature, 2)).rejects.toMatchObject({ code: "unverified" });
+      },
+    );
 
     unless("files")("chooses a bare executable if there is no archive", async () => {
       const files = { "app_1.0.0_linux_amd64": "\x7fELF", "app_1.0.0_darwin_arm64": "mach-o" };

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { CredentialError, RemoteError } from "../../src/core/error.ts";
+import type { Artifact } from "../../src/core/types.ts";
 import { LINK_LIFETIME_MS } from "../../src/gateway/artifact_link.ts";
 import { fakeUpstream, gatewayWorld, MAX_STALE_MS, ORIGIN, question } from "./world.ts";
 
@@ -78,6 +79,27 @@ describe("an answer of the gateway", () => {
       await expect(current(world, { artifact })).rejects.toMatchObject({ code: "not-found" });
       expect(await world.address({ artifact: "app_linux_amd64.tar.gz" })).toContain("amd64");
     });
+  });
+
+  test("has URLs for the small files of the release, which can prove who has made it", async () => {
+    const { gateway, upstream, get } = gatewayWorld();
+    const file = (name: string, size?: number): Artifact => ({
+      name,
+      url: `file:///private/v1.0.0/${name}`,
+      ...(size === undefined ? {} : { size }),
+    });
+    upstream.files = [
+      file("app.tar.gz", 5 * 2 ** 20),
+      file("app.tar.gz.minisig", 10),
+      file("SUMS"),
+    ];
+    const { fileUrls = [] } = (await gateway.current(question())) ?? {};
+    expect(fileUrls.map((url) => new URL(url).pathname)).toEqual([
+      "/artifacts/v1.0.0/app.tar.gz.minisig",
+      "/artifacts/v1.0.0/SUMS",
+    ]);
+    expect(await (await get(fileUrls[0] ?? "")).text()).toBe("0123456789");
+    expect(upstream.opened).toMatchObject([{ artifact: { name: "app.tar.gz.minisig" } }]);
   });
 
   test("stays the same while nothing changes", async () => {

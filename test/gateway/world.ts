@@ -20,6 +20,8 @@ export interface FakeUpstream {
   bytes: Uint8Array<ArrayBuffer>;
   /** What the listing states about the artifact. */
   stated: Partial<Artifact>;
+  /** The files of the release, as the listing states them. */
+  files: readonly Artifact[] | undefined;
   /** Thrown by the next questions. */
   failure: Error | undefined;
   /** Polls wait for this. */
@@ -35,6 +37,7 @@ export function fakeUpstream(options: { anyPlatform?: boolean } = {}): FakeUpstr
     tag: "v1.0.0",
     bytes: new TextEncoder().encode("0123456789"),
     stated: { size: 10, revision: "secret-path-1" },
+    files: undefined,
     failure: undefined,
     gate: Promise.resolve(),
     questions: [],
@@ -64,6 +67,7 @@ export function fakeUpstream(options: { anyPlatform?: boolean } = {}): FakeUpstr
           kind: "ready",
           release: { id: `id of ${tag}`, tag, version, createdAt: new Date(Date.UTC(2026, 0, 1)) },
           artifact: { name, url: `file:///private/${tag}/${name}`, ...upstream.stated },
+          files: upstream.files,
         };
       },
       async open(artifact, { offset = 0 } = {}) {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type DewyEvent, HostError } from "../../mod.ts";
+import { DeployError, type DewyEvent, HostError } from "../../mod.ts";
 import type { Notification } from "../../src/notifiers/driver.ts";
 import { plainText, rich } from "../../src/notifiers/rich_text.ts";
 import { mrkdwn } from "../../src/notifiers/slack/attachment.ts";
@@ -92,6 +92,23 @@ const TEXTS: [DewyEvent, string | undefined][] = [
       retryInMs: undefined,
     },
     "Error occurred (count: 1): it crashed",
+  ],
+  [
+    {
+      type: "failed",
+      phase: "stage",
+      tag: "v2",
+      error: new DeployError("stage", "Cannot deploy v2: it has no signature", {
+        code: "unverified",
+      }),
+      count: 1,
+      retryInMs: undefined,
+    },
+    "`v2` was not deployed, because it is not verified: it has no signature",
+  ],
+  [
+    { type: "signer-trusted", tag: "v2", identity: "SHA256:key", operator: { user: "al" } },
+    "From `v2` on, versions must be signed by `SHA256:key`; accepted by al",
   ],
   [
     { type: "bytes-changed", tag: "v1", artifact: "app.tar.gz" },

@@ -107,7 +107,7 @@ describe("listRegistry", () => {
 
   test("has report and exists only when it was given them", () => {
     const bare = listRegistry({ locator, io: io(), source: source([]), open });
-    expect("report" in bare || "exists" in bare).toBe(false);
+    expect(bare).toMatchObject({ report: undefined, exists: undefined });
     const report = async (): Promise<void> => {};
     const exists = async (): Promise<boolean> => true;
     const full = listRegistry({ locator, io: io(), source: source([]), open, report, exists });

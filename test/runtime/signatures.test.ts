@@ -41,7 +41,8 @@ test.skipIf(missing !== undefined).each(runtimes)(
     });
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     const verdict = ["proved", "unverified"];
-    expect(JSON.parse(stdout)).toEqual({ minisign: verdict, ssh: verdict, openpgp: verdict });
+    const verdicts = { minisign: verdict, ssh: verdict, openpgp: verdict };
+    expect(JSON.parse(stdout)).toEqual([verdicts, verdicts]);
   },
 );
 

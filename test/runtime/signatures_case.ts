@@ -1,5 +1,5 @@
 // Verifies a release with each of its signatures, and a changed one: the same on Node, Deno, Bun and workerd.
-import type { VerifierDriver } from "../../src/verify/types.ts";
+import type { CreateHash, VerifierDriver } from "../../src/verify/types.ts";
 
 export interface SignedRelease {
   /** By name, in hex; the first is the artifact. */
@@ -13,6 +13,7 @@ export interface SignedRelease {
 export async function signaturesCase(
   drivers: readonly VerifierDriver[],
   { files, sha256, keys }: SignedRelease,
+  createHash?: CreateHash,
 ): Promise<Record<string, string[]>> {
   const contents = new Map(Object.entries(files).map(([name, hex]) => [name, bytesOf(hex)]));
   const [[name, artifact] = ["", new Uint8Array()]] = contents;
@@ -20,6 +21,7 @@ export async function signaturesCase(
     fetch,
     clock: { now: () => Date.now() + 60_000, monotonic: () => 0, sleep: () => Promise.resolve() },
     emit: () => {},
+    createHash,
   };
   const subject = {
     tag: "v1.0.0",

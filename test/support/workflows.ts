@@ -32,14 +32,24 @@ export const ARTIFACT = "app_linux_amd64.tar.gz";
 const BUN = join(ROOT, "node_modules", ".bin", "bun");
 
 export function workflows(): readonly Workflow[] {
-  const guide = documents().find(({ file }) => file === "docs/publishing.md")?.text ?? "";
-  return guide.split(/^#{2,3} /m).flatMap((section) => {
-    const [heading = ""] = section.split("\n", 1);
-    const blocks = codeBlocks(section);
-    return blocks
+  return [...sections()].flatMap(([heading, blocks]) =>
+    blocks
       .filter(({ language }) => language === "yaml")
-      .map((yaml) => workflowOf(heading, yaml, blocks));
-  });
+      .map((yaml) => workflowOf(heading, yaml, blocks)),
+  );
+}
+
+/** The blocks of shell in a section. */
+export function commandsOf(heading: string): readonly string[] {
+  const blocks = sections().get(heading) ?? [];
+  return blocks.filter(({ language }) => language === "sh").map(({ code }) => code);
+}
+
+function sections(): ReadonlyMap<string, readonly CodeBlock[]> {
+  const guide = documents().find(({ file }) => file === "docs/publishing.md")?.text ?? "";
+  return new Map(
+    guide.split(/^#{2,3} /m).map((text) => [text.split("\n", 1)[0] ?? "", codeBlocks(text)]),
+  );
 }
 
 function workflowOf(section: string, yaml: CodeBlock, blocks: readonly CodeBlock[]): Workflow {
@@ -66,7 +76,8 @@ function stepsOf(yaml: string): readonly Step[] {
 const PROGRAMS = {
   make: `mkdir -p dist; echo 'echo v1.2.0' >app; tar czf dist/${ARTIFACT} app`,
   sudo: `test "$1 $2" = 'apt-get install'`,
-  gh: `test "$1 $2 $3" = 'release create v1.2.0'; shift 3; mkdir ../release; cp "$@" ../release`,
+  gh: `if [ "$1 $2" = 'release download' ]; then cp ../last/* .; exit; fi
+    test "$1 $2 $3" = 'release create v1.2.0'; shift 3; mkdir ../release; cp "$@" ../release`,
 };
 
 /**
@@ -83,46 +94,71 @@ export async function publish(
   programs: Readonly<Record<string, string>> = {},
   outputs: Readonly<Record<string, string>> = {},
 ): Promise<{ release: Release; keys: string }> {
-  const root = await workDirectory();
-  const [bin, keys, checkout] = ["bin", "keys", "checkout"].map((name) => join(root, name));
-  for (const directory of [bin, keys, checkout]) await mkdir(directory ?? "");
-  for (const [name, script] of Object.entries({ ...PROGRAMS, ...programs })) {
-    const path = join(bin ?? "", name);
-    await writeFile(path, `#!/bin/bash -e\n${script}\n`);
-    await chmod(path, 0o755);
-  }
-  const path = `${bin}:${process.env.PATH}`;
-  const bash = (script: string, cwd = "", env: Readonly<Record<string, string>> = {}) =>
-    // As in https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idstepsshell
-    promisify(execFile)("bash", ["-e", "-c", script], {
-      cwd,
-      timeout: 30_000,
-      env: { PATH: path, HOME: keys, ...env },
-    });
-  await bash(workflow.setUp, keys, { COSIGN_PASSWORD: "" });
-  const made = await readdir(keys ?? "");
-  const secretOf = (name: string): Promise<string> => {
+  const { root, keys, run } = await openRunner(programs);
+  await run(workflow.setUp, keys, { HOME: keys, COSIGN_PASSWORD: "" });
+  const made = await readdir(keys);
+  const secretOf = async (name: string): Promise<string> => {
     const value = secrets[name];
     if (value === undefined) throw new Error(`the workflow has an unknown secret: ${name}`);
-    return made.includes(value)
-      ? readFile(join(keys ?? "", value), "utf8")
-      : Promise.resolve(value);
+    return made.includes(value) ? readFile(join(keys, value), "utf8") : value;
   };
-  for (const { run, env = {} } of workflow.steps) {
-    if (run === undefined) continue;
-    // The runner's home is not that of the owner of the key.
-    const resolved: Record<string, string> = {
-      HOME: root,
-      RUNNER_TEMP: root,
-      GITHUB_REF_NAME: "v1.2.0",
-    };
+  for (const { run: script, env = {} } of workflow.steps) {
+    if (script === undefined) continue;
+    const resolved: Record<string, string> = {};
     for (const [name, value] of Object.entries(env)) {
       const secret = /^\$\{\{ secrets\.(\w+) \}\}$/.exec(value)?.[1];
       resolved[name] = secret === undefined ? value : (await secretOf(secret)).trim();
     }
-    await bash(run, checkout, { ...resolved, ...outputs });
+    await run(script, join(root, "checkout"), { ...resolved, ...outputs });
   }
-  return { release: await readRelease(join(root, "release")), keys: keys ?? "" };
+  return { release: await readRelease(join(root, "release")), keys };
+}
+
+/** Runs commands in a checkout that has been built, and returns what they have released. */
+export async function publishBy(
+  commands: readonly string[],
+): Promise<{ release: Release; checkout: string }> {
+  const { root, run } = await openRunner({
+    dewy: `exec ${process.execPath} ${join(ROOT, "dist", "cli.js")} "$@"`,
+  });
+  const checkout = join(root, "checkout");
+  for (const script of ["make dist", ...commands]) await run(script, checkout);
+  return { release: await readRelease(join(root, "release")), checkout };
+}
+
+interface Runner {
+  root: string;
+  /** The home of the owner of the key. */
+  keys: string;
+  run(script: string, cwd: string, env?: Readonly<Record<string, string>>): Promise<unknown>;
+}
+
+async function openRunner(programs: Readonly<Record<string, string>>): Promise<Runner> {
+  const root = await workDirectory();
+  const [bin, keys] = [join(root, "bin"), join(root, "keys")];
+  for (const directory of [bin, keys, join(root, "checkout")]) await mkdir(directory);
+  for (const [name, script] of Object.entries({ ...PROGRAMS, ...programs })) {
+    const path = join(bin, name);
+    await writeFile(path, `#!/bin/bash -e\n${script}\n`);
+    await chmod(path, 0o755);
+  }
+  const environment = {
+    PATH: `${bin}:${process.env.PATH}`,
+    HOME: root,
+    RUNNER_TEMP: root,
+    GITHUB_REF_NAME: "v1.2.0",
+  };
+  return {
+    root,
+    keys,
+    // As in https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idstepsshell
+    run: (script, cwd, env) =>
+      promisify(execFile)("bash", ["-e", "-c", script], {
+        cwd,
+        timeout: 30_000,
+        env: { ...environment, ...env },
+      }),
+  };
 }
 
 async function readRelease(directory: string): Promise<Release> {

@@ -381,7 +381,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       value: "<kind>",
       commands: [...DEPLOYING, ...ASKING],
       description:
-        "What must be verified before a version goes live: checksums, minisign=KEY, ssh=ALLOWED_SIGNERS, openpgp=KEYFILE, sigstore=IDENTITY,ISSUER, sigstore-key=FILE, github=OWNER/REPO; auto (default): what the release offers, by the signer seen first; none; repeatable, all must hold",
+        "What must be verified before a version goes live: checksums, minisign=KEY, ssh=ALLOWED_SIGNERS, openpgp=KEYFILE, sigstore=IDENTITY,ISSUER, sigstore-key=FILE, github=OWNER/REPO, index; auto (default): what the release offers, by the signer seen first; none; repeatable, all must hold",
     },
     {
       name: "trusted-root",

@@ -38,6 +38,8 @@ const STORIES: Stories = {
   unverified: ({ artifact }) => `${artifact} not verified: the registry has no checksum`,
   verified: ({ artifact, proofs }) =>
     `${artifact} verified (${[...new Set(proofs.map(({ kind }) => kind))].join(", ")})`,
+  "signer-trusted": ({ identity }) =>
+    `later versions must be signed by ${typeof identity === "string" ? identity : identity.subject}`,
   extracted: ({ entries, bytes, durationMs }) =>
     `archive extracted (${counted(entries, "entry", "entries")}, ${formatBytes(bytes)}, ${humanDuration(durationMs)})`,
   activated: ({ directory }) => `current → ${directory}`,

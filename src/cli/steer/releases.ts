@@ -5,7 +5,7 @@ import { formatBytes } from "../../core/bytes.ts";
 import { localTime } from "../../core/duration.ts";
 import { operatorText } from "../../core/operator.ts";
 import { skippedBy } from "../../deploy/decisions.ts";
-import { rollbackChoice } from "../../deploy/rollback_choice.ts";
+import { rollbackChoice } from "../../deploy/rollback_plan.ts";
 import {
   type DeployedRelease,
   type DeployState,

@@ -62,6 +62,7 @@ export function resolveAnswer(answer: GrpcAnswer, context: AnswerContext): Resol
       slot: version.buildMetadata || undefined,
     },
     artifact: readArtifact(answer.artifactUrl, context),
+    files: answer.fileUrls?.map((url) => readArtifact(url, context)),
   };
 }
 

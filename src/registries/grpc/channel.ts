@@ -32,6 +32,8 @@ export interface GrpcAnswer {
   tag: string;
   /** The URL of the artifact; empty if it does not exist yet. */
   artifactUrl: string;
+  /** The URLs of the release's small files, such as signatures. Defaults to none. */
+  fileUrls?: readonly string[] | undefined;
   /** When it was published, since the Unix epoch. */
   createdAt?: { seconds: bigint; nanos: number } | undefined;
 }

@@ -8,7 +8,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Clock } from "../../core/clock.ts";
 import { type DewyError, RemoteError } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
-import { stoppedError, TimeoutError, withTimeout } from "../../core/timeout.ts";
+import { abortWith, stoppedError, TimeoutError, withTimeout } from "../../core/timeout.ts";
 import { RegistryService } from "../../gen/dewy_pb.ts";
 import { backoffMs, MAX_RETRY_AFTER_MS } from "../../http/retry.ts";
 import type { GrpcCallOptions, GrpcChannel, GrpcQuestion, GrpcReport } from "./channel.ts";
@@ -105,14 +105,12 @@ function caller(options: GrpcClientOptions, io: GrpcIo): Call {
 function openedOnce(open: () => Promise<GrpcChannel>): { open: () => Promise<GrpcChannel> } {
   let channel: Promise<GrpcChannel> | undefined;
   return {
-    open: async () => {
+    open() {
       channel ??= open();
-      try {
-        return await channel;
-      } catch (error) {
+      channel.catch(() => {
         channel = undefined;
-        throw error;
-      }
+      });
+      return channel;
     },
   };
 }
@@ -125,8 +123,7 @@ async function attemptOnce<T>(
   work: (channel: GrpcChannel, how: GrpcCallOptions) => Promise<T>,
 ): Promise<T> {
   const ended = new AbortController();
-  const end = (): void => ended.abort(signal?.reason);
-  signal?.addEventListener("abort", end, { once: true });
+  const detach = signal && abortWith(ended, signal);
   const startedAt = io.clock.now();
   let status: number | undefined;
   try {
@@ -144,7 +141,7 @@ async function attemptOnce<T>(
     status = 200;
     return answer;
   } finally {
-    signal?.removeEventListener("abort", end);
+    detach?.();
     ended.abort();
     io.emit({
       type: "request",

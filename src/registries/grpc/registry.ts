@@ -132,7 +132,7 @@ async function openAnswered(
       assertResolvesElsewhere(checked.get(host) ?? new URL(url), rules, addresses);
     });
     await check(new URL(url));
-    const guardedIo = guarded === undefined ? io : { ...io, fetch: guarded };
+    const guardedIo = { ...io, fetch: guarded ?? io.fetch };
     return openHttpsArtifact(splitUrl(url, "the artifact URL"), guardedIo, open, check);
   }
   if (io.openArtifact === undefined) {
@@ -172,10 +172,8 @@ function explainAnswer(
       artifacts: [{ name: artifact.name, chosen: true, reason }],
     };
   }
-  const { tag } = resolution;
-  const why =
-    resolution.kind === "none" ? resolution.message : "the server names no artifact so far";
+  const { tag, message = reason } = resolution;
   const chosen = resolution.reason === "artifact-missing";
-  const tags = tag === undefined ? [] : [{ tag, chosen, reason: chosen ? reason : why }];
+  const tags = tag === undefined ? [] : [{ tag, chosen, reason: chosen ? reason : message }];
   return { registry, platform, tags, artifacts: [] };
 }

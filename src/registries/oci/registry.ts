@@ -34,18 +34,23 @@ export function openImg(locator: OciLocator, io: RegistryContext): ImageRegistry
   });
   // Registries keep listing tags whose images have been deleted.
   const registry = skipAbandoned(listed);
-  const translate = ({ signal, explain, exclude, tag }: ResolveOptions = {}): ResolveOptions => ({
+  const translate = ({
     signal,
     explain,
+    onTag,
+    exclude,
+    tag,
+  }: ResolveOptions = {}): ResolveOptions => ({
+    signal,
+    explain,
+    onTag,
     exclude: exclude && source.versions(exclude),
     tag: tag && versionOf(tag, locator.calver),
   });
   const spell = (found: Resolution): Resolution => {
     const tags = found.explanation?.tags.map((one) => ({ ...one, tag: source.spelled(one.tag) }));
-    const resolution: Resolution =
-      found.explanation === undefined || tags === undefined
-        ? found
-        : { ...found, explanation: { ...found.explanation, tags } };
+    const explanation = found.explanation && tags && { ...found.explanation, tags };
+    const resolution: Resolution = { ...found, explanation };
     if (resolution.kind === "ready") {
       const { release } = resolution;
       return { ...resolution, release: { ...release, tag: source.spelled(release.tag) } };

@@ -148,8 +148,8 @@ async function* listPages(
       delimiter: "/",
       // Keys may contain characters that XML cannot represent.
       "encoding-type": "url",
-      ...(options.maxKeys === undefined ? {} : { "max-keys": String(options.maxKeys) }),
-      ...(token === undefined ? {} : { "continuation-token": token }),
+      "max-keys": options.maxKeys,
+      "continuation-token": token,
     };
     const url = `${bucketUrl}?${formatQuery(query)}`;
     const { text, status } = await http.text({
@@ -230,9 +230,10 @@ function ifMatch(etag: string | undefined): Record<string, string> {
   return etag === undefined || etag === "" ? {} : { "if-match": etag };
 }
 
-function formatQuery(query: Readonly<Record<string, string>>): string {
+function formatQuery(query: Readonly<Record<string, string | number | undefined>>): string {
   return Object.entries(query)
-    .map(([name, value]) => `${encodeSegment(name)}=${encodeSegment(value)}`)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name}=${encodeSegment(String(value))}`)
     .join("&");
 }
 

@@ -3,7 +3,7 @@ import type { Proof } from "../../core/proof.ts";
 import { checksumFilesOf } from "../coverage.ts";
 import { notForImages } from "../signature.ts";
 import type { Subject, VerifierDriver, VerifyContext } from "../types.ts";
-import { unproved } from "../unproved.ts";
+import { inCommand, unproved } from "../unproved.ts";
 
 export const checksums: VerifierDriver = {
   kind: "checksums",
@@ -39,6 +39,6 @@ async function verifyChecksums(
     reasons: refused.map(({ name, problem }) => `${name}: ${problem}`),
     missing: "the release has no checksum file that lists it",
     make: "make one",
-    command: `sha256sum ${subject.name} > SHA256SUMS`,
+    command: `sha256sum ${inCommand(subject.name)} > SHA256SUMS`,
   });
 }

@@ -8,7 +8,7 @@ import { type Bundle, BundleError, parseBundle } from "../sigstore_bundle/bundle
 import { logProof } from "../sigstore_bundle/prove.ts";
 import { type TrustedRoot, trustedRoots } from "../sigstore_bundle/trusted_root.ts";
 import type { Subject, VerifierDriver, VerifyContext } from "../types.ts";
-import { unproved } from "../unproved.ts";
+import { inCommand, unproved } from "../unproved.ts";
 import { problemOf } from "./identity.ts";
 import { type GitHubRule, parseGitHubRule } from "./rule.ts";
 
@@ -164,6 +164,6 @@ function refusal({ repository }: GitHubRule, subject: Subject, reasons: readonly
 
 function subjectInput({ name, sha256, image }: Subject): string {
   return image === undefined
-    ? `subject-path: ${name}`
+    ? `subject-path: ${inCommand(name)}`
     : `subject-name: IMAGE, subject-digest: sha256:${sha256}`;
 }

@@ -7,7 +7,7 @@ import { compareParsed, parseVersion, versionOf } from "../../version/version.ts
 import { notForImages } from "../signature.ts";
 import { EvidenceError } from "../signed_file.ts";
 import type { Bytes, Subject, Verifier, VerifierDriver, VerifyContext } from "../types.ts";
-import { unproved } from "../unproved.ts";
+import { inCommand, unproved } from "../unproved.ts";
 import { findIndex } from "./find.ts";
 import { digestIn, INDEX_NAME, type Index, parseIndex } from "./format.ts";
 
@@ -69,7 +69,7 @@ async function prove(subject: Subject, { signatures, context, signal }: Rule): P
 }
 
 function commandFor({ tag, name }: Subject): string {
-  return `dewy sign-index ${tag} ${name} -- minisign -S -s minisign.key -m`;
+  return `dewy sign-index ${inCommand(tag)} ${inCommand(name)} -- minisign -S -s minisign.key -m`;
 }
 
 /** The proof of the first signature rule that holds for the index itself. */

@@ -1,4 +1,4 @@
-import { decodeCanonical } from "../base64.ts";
+import { concat, decodeCanonical } from "../bytes.ts";
 import { EvidenceError } from "../signed_file.ts";
 import type { Bytes } from "../types.ts";
 
@@ -73,11 +73,4 @@ function idOf(bytes: Bytes): string {
     .join("")
     .replace(/^0+/, "")
     .toUpperCase();
-}
-
-function concat(one: Bytes, other: Bytes): Bytes {
-  const both = new Uint8Array(one.byteLength + other.byteLength);
-  both.set(one);
-  both.set(other, one.byteLength);
-  return both;
 }

@@ -2,13 +2,14 @@ import { X509Certificate } from "node:crypto";
 import type { SignedEntity } from "@sigstore/verify";
 import { messageOf } from "../../core/message_of.ts";
 import type { SignerIdentity } from "../../core/proof.ts";
+import { isSameBytes } from "../bytes.ts";
 import type { SignedFile } from "../signed_file.ts";
 import { type Bundle, BundleError, type Certificate } from "../sigstore_bundle/bundle.ts";
 import { verifyContent } from "../sigstore_bundle/content.ts";
 import type { Statement } from "../sigstore_bundle/envelope.ts";
 import { type LoggedEntry, verifyEntries } from "../sigstore_bundle/log_entry.ts";
 import { wasValidAt } from "../sigstore_bundle/logs.ts";
-import { importPublicKey, isSameBytes } from "../sigstore_bundle/public_key.ts";
+import { importPublicKey } from "../sigstore_bundle/public_key.ts";
 import type { RootJson, TrustedRoot } from "../sigstore_bundle/trusted_root.ts";
 import { loadSigstore, type SigstorePackages } from "./packages.ts";
 

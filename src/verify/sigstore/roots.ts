@@ -43,7 +43,7 @@ const TIMEOUT_MS = 20_000;
 type RootContext = Pick<VerifyContext, "clock" | "emit" | "cacheDirectory">;
 
 /** The instance of GitHub, for private repositories and releases. Its root is not in the package. */
-const GITHUB: Instance = {
+export const GITHUB: Instance = {
   name: "github",
   mirror: "https://tuf-repo.github.com",
   tufRoot: GITHUB_TUF_ROOT,

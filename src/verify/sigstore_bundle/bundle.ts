@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { base64ToBytes, bytesToBase64 } from "../../core/encoding.ts";
+import { decodeCanonical } from "../bytes.ts";
 import { EvidenceError } from "../signed_file.ts";
 import type { Bytes, HashName } from "../types.ts";
 
@@ -50,9 +50,8 @@ export type LogEntry = v.InferOutput<typeof LOG_ENTRY>;
 export const BYTES = v.pipe(
   v.string(),
   v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    const text = dataset.value.replaceAll(/\s/g, "");
-    const bytes = base64ToBytes(text);
-    if (bytes !== undefined && bytesToBase64(bytes) === text) return bytes;
+    const bytes = decodeCanonical(dataset.value.replaceAll(/\s/g, ""));
+    if (bytes !== undefined) return bytes;
     addIssue({ expected: "base64" });
     return NEVER;
   }),
@@ -210,14 +209,4 @@ function checkedEntry(entry: LogEntry, version: Version): LogEntry {
   if (inclusionProof === undefined) throw new BundleError("inclusionProof is missing");
   if (inclusionProof.checkpoint === undefined) throw new BundleError("the checkpoint is missing");
   return entry;
-}
-
-export function concat(...parts: readonly Bytes[]): Bytes {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.byteLength, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.byteLength;
-  }
-  return whole;
 }

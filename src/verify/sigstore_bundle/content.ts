@@ -1,8 +1,9 @@
 import { hexToBytes } from "../../core/encoding.ts";
+import { isSameBytes } from "../bytes.ts";
 import { hashFile, type SignedFile } from "../signed_file.ts";
 import { type Bundle, BundleError, type Message } from "./bundle.ts";
 import { preAuthEncoding, type Statement, statementAbout } from "./envelope.ts";
-import { isSameBytes, type PublicKey } from "./public_key.ts";
+import type { PublicKey } from "./public_key.ts";
 
 /**
  * Verifies that the key has signed the file, or a statement about it.

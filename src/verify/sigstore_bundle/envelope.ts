@@ -1,6 +1,7 @@
 import * as v from "valibot";
+import { concat } from "../bytes.ts";
 import type { Bytes } from "../types.ts";
-import { BundleError, concat, type Envelope } from "./bundle.ts";
+import { BundleError, type Envelope } from "./bundle.ts";
 
 /** What an envelope states about its subjects. https://github.com/in-toto/attestation/tree/main/spec/v1 */
 export interface Statement {

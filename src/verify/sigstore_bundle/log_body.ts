@@ -1,9 +1,10 @@
 import * as v from "valibot";
 import { base64ToBytes, hexToBytes, sha256 } from "../../core/encoding.ts";
+import { isSameBytes } from "../bytes.ts";
 import type { Bytes } from "../types.ts";
 import { type Bundle, BundleError, BYTES, type LogEntry } from "./bundle.ts";
 import { preAuthEncoding } from "./envelope.ts";
-import { decodePem, isSameBytes } from "./public_key.ts";
+import { decodePem } from "./public_key.ts";
 
 /** What an entry says was signed, and with what. */
 interface Logged {

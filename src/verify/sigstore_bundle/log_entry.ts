@@ -1,9 +1,9 @@
 import { base64ToBytes, bytesToBase64, bytesToHex, sha256 } from "../../core/encoding.ts";
+import { concat, isSameBytes } from "../bytes.ts";
 import type { Bytes } from "../types.ts";
-import { type Bundle, BundleError, concat, type LogEntry } from "./bundle.ts";
+import { type Bundle, BundleError, type LogEntry } from "./bundle.ts";
 import { verifyBody } from "./log_body.ts";
 import { type TransparencyLog, wasValidAt } from "./logs.ts";
-import { isSameBytes } from "./public_key.ts";
 import type { TrustedRoot } from "./trusted_root.ts";
 
 /** The trusted root is that of another instance. */

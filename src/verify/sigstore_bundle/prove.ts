@@ -1,9 +1,10 @@
 import { DewyError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import type { Proof, VerifyKind } from "../../core/proof.ts";
+import { unsignedIn } from "../coverage.ts";
 import { EvidenceError } from "../signed_file.ts";
 import type { Subject, VerifyContext } from "../types.ts";
-import { type Unproved, unproved } from "../unproved.ts";
+import { inCommand, type Unproved, unproved } from "../unproved.ts";
 import type { Bundle } from "./bundle.ts";
 import { bundlesOf, type Candidate } from "./find.ts";
 import { type LoggedEntry, UNKNOWN_LOG } from "./log_entry.ts";
@@ -68,14 +69,13 @@ async function tryBundle(
   return reasons.find((one) => one !== UNKNOWN_LOG) ?? reasons[0] ?? "there is no trusted root";
 }
 
-function adviceFor(
-  { signWith }: Rule,
-  { name, sha256, image }: Subject,
-): Pick<Unproved, "missing" | "command"> {
+function adviceFor({ signWith }: Rule, subject: Subject): Pick<Unproved, "missing" | "command"> {
+  const { name, sha256, image } = subject;
   if (image === undefined) {
+    const file = inCommand(name);
     return {
-      missing: "the release has no Sigstore bundle for it, nor for a checksum file that lists it",
-      command: `cosign sign-blob ${signWith} --bundle ${name}.sigstore.json ${name}`,
+      missing: `the release has no Sigstore bundle ${unsignedIn(subject)}`,
+      command: `cosign sign-blob ${signWith} --bundle ${file}.sigstore.json ${file}`,
     };
   }
   return {

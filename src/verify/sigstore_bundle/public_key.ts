@@ -1,4 +1,4 @@
-import { base64ToBytes, bytesToHex, hexToBytes } from "../../core/encoding.ts";
+import { base64ToBytes, hexToBytes } from "../../core/encoding.ts";
 import { verifyEd25519 } from "../ed25519.ts";
 import type { Bytes } from "../types.ts";
 import {
@@ -146,8 +146,4 @@ function toRaw({ r, s }: EcdsaSignature, size: number): Bytes | undefined {
   const [left, right] = [r, s].map((value) => value.toString(16).padStart(size * 2, "0"));
   if (left?.length !== size * 2 || right?.length !== size * 2) return undefined;
   return hexToBytes(left + right);
-}
-
-export function isSameBytes(one: Uint8Array, other: Uint8Array): boolean {
-  return bytesToHex(one) === bytesToHex(other);
 }

@@ -1,4 +1,4 @@
-import { decodeCanonical } from "../base64.ts";
+import { decodeCanonical } from "../bytes.ts";
 import type { Bytes } from "../types.ts";
 
 /** A line of an allowed signers file: https://man.openbsd.org/ssh-keygen.1#ALLOWED_SIGNERS */

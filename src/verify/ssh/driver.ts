@@ -1,5 +1,6 @@
 import { ConfigError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
+import { isSameBytes } from "../bytes.ts";
 import { type SignaturePair, signaturesOf } from "../coverage.ts";
 import { readKeyFile, unusableKeys } from "../key_file.ts";
 import {
@@ -83,7 +84,7 @@ function checkBy(problem: (key: Bytes) => string | undefined): CheckSignature {
 }
 
 function problemOf(key: Bytes, signers: readonly AllowedSigner[], now: number): string | undefined {
-  const lines = signers.filter((signer) => !signer.isAuthority && isSame(signer.key, key));
+  const lines = signers.filter((signer) => !signer.isAuthority && isSameBytes(signer.key, key));
   if (lines.length === 0) return "which is not an allowed signer";
   const current = lines.filter(
     ({ validAfter = 0, validBefore = Number.POSITIVE_INFINITY }) =>
@@ -94,10 +95,6 @@ function problemOf(key: Bytes, signers: readonly AllowedSigner[], now: number): 
     ({ namespaces }) => namespaces === undefined || matchesPatterns(NAMESPACE, namespaces),
   );
   return isAllowed ? undefined : `whose key is not for the namespace "${NAMESPACE}"`;
-}
-
-function isSame(one: Bytes, other: Bytes): boolean {
-  return one.byteLength === other.byteLength && one.every((byte, at) => byte === other[at]);
 }
 
 /** Other programs write `*.sig`, too. */

@@ -1,8 +1,9 @@
 import { bytesToBase64, sha256 } from "../../core/encoding.ts";
+import { concat } from "../bytes.ts";
 import { verifyEd25519 } from "../ed25519.ts";
 import { EvidenceError } from "../signed_file.ts";
 import type { Bytes } from "../types.ts";
-import { concat, WireReader, wireString } from "./wire.ts";
+import { WireReader, wireString } from "./wire.ts";
 
 export interface SshKey {
   type: string;

@@ -1,8 +1,8 @@
-import { decodeCanonical } from "../base64.ts";
+import { concat, decodeCanonical } from "../bytes.ts";
 import { EvidenceError, hashFile, type SignedFile } from "../signed_file.ts";
 import type { Bytes } from "../types.ts";
 import { parseKey } from "./keys.ts";
-import { concat, malformed, utf8, WireReader, wireString } from "./wire.ts";
+import { malformed, utf8, WireReader, wireString } from "./wire.ts";
 
 /** https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.sshsig */
 export interface SshSignature {
@@ -15,7 +15,7 @@ export interface SshSignature {
 }
 
 const ARMOR =
-  /^-----BEGIN SSH SIGNATURE-----\r?\n([A-Za-z0-9+/=\r\n]+)\r?\n-----END SSH SIGNATURE-----\r?\n?$/;
+  /^-----BEGIN SSH SIGNATURE-----\r?\n((?:[A-Za-z0-9+/=]+\r?\n)+)-----END SSH SIGNATURE-----(?:\r?\n)?$/;
 const MAGIC = "SSHSIG";
 
 export const isArmored = (bytes: Bytes): boolean => ARMOR.test(new TextDecoder().decode(bytes));

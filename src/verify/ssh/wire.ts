@@ -1,3 +1,4 @@
+import { concat } from "../bytes.ts";
 import { EvidenceError } from "../signed_file.ts";
 import type { Bytes } from "../types.ts";
 
@@ -56,14 +57,4 @@ export function wireString(bytes: Bytes): Bytes {
   const length = new Uint8Array(4);
   new DataView(length.buffer).setUint32(0, bytes.byteLength);
   return concat(length, bytes);
-}
-
-export function concat(...parts: readonly Bytes[]): Bytes {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.byteLength;
-  }
-  return all;
 }

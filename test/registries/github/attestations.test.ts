@@ -27,7 +27,7 @@ describe("the attestations of GitHub", () => {
     ]);
   });
 
-  test("are none where GitHub answers 404", async () => {
+  test("are an empty list where GitHub answers 404", async () => {
     expect(await fixture().ask()).toEqual([]);
   });
 

@@ -79,6 +79,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
         },
       },
       artifact: { name: "app_linux_amd64.tar.gz", url: ANSWER.artifactUrl },
+      files: [],
     });
     const [asked] = server.asked;
     expect(asked?.request).toMatchObject({ arch: "amd64", os: "linux" });
@@ -232,11 +233,19 @@ describe("the answer", () => {
     [{ ...ANSWER, createdAt: { seconds: 1n << 60n, nanos: 0 } }, "created_at:"],
     [{ ...ANSWER, artifactUrl: "file:///etc/passwd" }, 'artifact_url "file:///etc/passwd":'],
     [{ ...ANSWER, artifactUrl: "https://u:pw@example.com/a" }, 'artifact_url "https://example.com'],
+    [{ ...ANSWER, fileUrls: ["file:///etc/passwd"] }, 'artifact_url "file:///etc/passwd":'],
   ])("that is malformed is an error that names the field: %#", async (answer, field) => {
     await expect(resolve(answer as typeof ANSWER)).rejects.toMatchObject({
       code: "remote",
       retryable: false,
       message: expect.stringContaining(field),
+    });
+  });
+
+  test("has the files beside the artifact, under the same rules", async () => {
+    const url = "https://example.com/app_linux_amd64.tar.gz.minisig";
+    expect(await resolve({ ...ANSWER, fileUrls: [url] })).toMatchObject({
+      files: [{ name: "app_linux_amd64.tar.gz.minisig", url }],
     });
   });
 

@@ -49,6 +49,7 @@ test("the contract keeps the names and numbers of existing servers", () => {
         "string tag = 2",
         "string artifact_url = 3",
         "optional google.protobuf.Timestamp created_at = 4",
+        "string file_urls = 5",
       ],
     },
     {

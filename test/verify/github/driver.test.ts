@@ -221,6 +221,8 @@ describe("the attestation of an immutable release", () => {
     );
     const evil = { repository: "https://github.com/evil/app", predicateType, predicate };
     await expect(verify([await attest(evil)])).rejects.toThrow("it is of the repository");
+    const disguised = { ...RELEASE, issuer: ISSUER, repository: "https://github.com/evil/app" };
+    await expect(verify([await attest(disguised)])).rejects.toThrow("it is of the repository");
   });
 });
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
-import { readKeys } from "openpgp";
+import { createMessage, generateKey, readKeys, revokeKey, sign } from "openpgp";
 import { describe, expect, test } from "vitest";
 import type { Proof } from "../../../src/core/proof.ts";
 import { openpgp } from "../../../src/verify/openpgp/driver.ts";
@@ -170,6 +170,20 @@ describe.skipIf(noGpg !== undefined)(`a signature of GnuPG ${noGpg ?? ""}`, () =
 });
 
 describe("openpgp", () => {
+  test("refuses a key that is revoked in the file", async () => {
+    const { privateKey, publicKey, revocationCertificate } = await generateKey({
+      userIDs: [{ email: "release@example.com" }],
+      format: "object",
+    });
+    const message = await createMessage({ binary: Buffer.from("bytes") });
+    const signature = await sign({ message, signingKeys: privateKey, detached: true });
+    expect(await verify(release(signature), publicKey.armor())).toMatchObject({ kind: "openpgp" });
+    const revoked = await revokeKey({ key: publicKey, revocationCertificate, format: "object" });
+    await expect(verify(release(signature), revoked.publicKey.armor())).rejects.toThrow(
+      "primary key is revoked",
+    );
+  });
+
   test.each(["", "not a key", "-----BEGIN PGP PRIVATE KEY BLOCK-----"])(
     "cannot use the file %j",
     async (text) => {

@@ -2,7 +2,12 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { DewyEvent } from "../../../src/core/event.ts";
-import { type Instance, PUBLIC_GOOD, refreshedRoot } from "../../../src/verify/sigstore/roots.ts";
+import {
+  GITHUB,
+  type Instance,
+  PUBLIC_GOOD,
+  refreshedRoot,
+} from "../../../src/verify/sigstore/roots.ts";
 import { type FakeClock, fakeClock } from "../../fakes/clock.ts";
 import type { Handler } from "../../fakes/handler.ts";
 import { serveFetch } from "../../fakes/serve.ts";
@@ -180,5 +185,26 @@ describe("the trusted root", () => {
 test("the package has the root of Sigstore's public instance", () => {
   expect(PUBLIC_GOOD.shipped?.root).toMatchObject({
     tlogs: [{ baseUrl: "https://rekor.sigstore.dev" }, {}],
+  });
+});
+
+describe("the trusted root of GitHub", () => {
+  test.each([
+    ["that others have signed", true, /root was signed by 0\/\d keys/],
+    ["that is not up to date", false, /expired/],
+  ])("is not taken from a repository %s", async (_, hasNext, reason) => {
+    const tuf = fakeTuf({ "trusted_root.json": JSON.stringify(FRESH) });
+    const server = await serveFetch((request) =>
+      hasNext && request.url.endsWith("/4.root.json")
+        ? new Response(tuf.root)
+        : tuf.handler(request),
+    );
+    onTestFinished(() => server.close());
+    const context = { clock: fakeClock(), emit: () => {}, cacheDirectory: await tempDirectory() };
+    const root = refreshedRoot({ ...GITHUB, mirror: server.url }, context);
+    await expect(root(signal)).rejects.toMatchObject({
+      code: "unverified",
+      message: expect.stringMatching(reason),
+    });
   });
 });

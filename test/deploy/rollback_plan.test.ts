@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { rollbackChoice } from "../../src/deploy/rollback_choice.ts";
+import { rollbackChoice } from "../../src/deploy/rollback_plan.ts";
 import { type DeployedRelease, type DeployState, EMPTY_STATE } from "../../src/deploy/state.ts";
 
 const AT = "2026-01-01T00:00:00.000Z";

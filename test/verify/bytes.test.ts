@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { decodeCanonical } from "../../src/verify/base64.ts";
+import { decodeCanonical } from "../../src/verify/bytes.ts";
 
 test("base64 has one spelling", () => {
   expect(decodeCanonical("QUI=")).toEqual(new TextEncoder().encode("AB"));
