@@ -131,8 +131,7 @@ export class OciClient {
    */
   async digest(reference: string, signal: Signal): Promise<string | undefined> {
     const url = this.#manifestUrl(reference);
-    const headers = { accept: MANIFEST_TYPES };
-    const head = await this.get({ method: "HEAD", url, headers, signal, accept: [404, 405, 501] });
+    const head = await this.#getManifest(url, signal, "HEAD", [404, 405, 501]);
     const stated = head.headers.get(DIGEST_HEADER) ?? "";
     if (head.status < 300 && isDigest(stated)) return stated;
     // A 404 may well be true, and requesting a manifest that does not exist costs no pull.
@@ -202,9 +201,9 @@ export class OciClient {
     );
   }
 
-  #getManifest(url: URL, signal: Signal): Promise<HttpText> {
+  #getManifest(url: URL, signal: Signal, method = "GET", accept = [404]): Promise<HttpText> {
     const headers = { accept: MANIFEST_TYPES };
-    return this.get({ url, headers, signal, accept: [404], maxBytes: MAX_MANIFEST_BYTES });
+    return this.get({ method, url, headers, signal, accept, maxBytes: MAX_MANIFEST_BYTES });
   }
 
   #manifestUrl(reference: string): URL {

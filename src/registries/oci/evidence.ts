@@ -5,7 +5,7 @@ import { parseJson } from "../../http/json.ts";
 import type { RegistryContext } from "../driver.ts";
 import { createOciClient, nextPage, type OciClient, type OciRepository } from "./client.ts";
 import { checkDigest, parseResponse } from "./errors.ts";
-import { Descriptor } from "./schema.ts";
+import { Descriptor, isDigest, MANIFEST_TYPES } from "./schema.ts";
 
 /** An image as resolved: its digest, and as revision that of the index that its tag names. */
 type ResolvedImage = Pick<Artifact, "digest" | "revision">;
@@ -23,7 +23,6 @@ const HINT = "is this an OCI registry?";
 const SHA256 = /^sha256:([0-9a-f]{64})$/;
 
 const INDEX_TYPE = "application/vnd.oci.image.index.v1+json";
-const MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json";
 const BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle";
 /** Of layers with a payload, whose signature is in annotations. */
 const COSIGN_TYPES: ReadonlySet<string> = new Set([
@@ -165,7 +164,7 @@ class SignatureReader {
 
   /** The newest first; none if the manifest does not exist. */
   async #layers(reference: string, signal: AbortSignal): Promise<readonly Layer[]> {
-    const text = await this.#manifest(reference, MANIFEST_TYPE, signal);
+    const text = await this.#manifest(reference, signal);
     if (text === undefined) return [];
     const url = this.#url(reference);
     const { layers } = parseResponse(SignatureManifest, parseJson(text, url, HINT), url);
@@ -194,23 +193,19 @@ class SignatureReader {
   /** The list of referrers in registries that have no API for it. */
   async #tagged(sha256: string, signal: AbortSignal): Promise<readonly Referrer[]> {
     const reference = `sha256-${sha256}`;
-    const text = await this.#manifest(reference, INDEX_TYPE, signal);
+    const text = await this.#manifest(reference, signal);
     if (text === undefined) return [];
     const url = this.#url(reference);
     return parseResponse(Referrers, parseJson(text, url, HINT), url).manifests;
   }
 
-  async #manifest(
-    reference: string,
-    type: string,
-    signal: AbortSignal,
-  ): Promise<string | undefined> {
+  async #manifest(reference: string, signal: AbortSignal): Promise<string | undefined> {
     const url = this.#url(reference);
     const limits = { accept: [404], maxBytes: MAX_MANIFEST_BYTES };
-    const request = { url, headers: { accept: type }, signal, ...limits };
+    const request = { url, headers: { accept: MANIFEST_TYPES }, signal, ...limits };
     const { status, text } = await this.#client.get(request);
     if (status === 404) return undefined;
-    if (SHA256.test(reference)) await checkDigest(text, reference, url);
+    if (isDigest(reference)) await checkDigest(text, reference, url);
     return text;
   }
 

@@ -256,6 +256,28 @@ test("at most 16 signatures of a tag are read, the newest", async () => {
   expect([texts[0], texts.at(-1)]).toEqual(['{"at":19}', '{"at":4}']);
 });
 
+test("at most 32 MiB are read of all signatures together", async () => {
+  const fake = fakeOci();
+  const digest = fake.push("v1.0.0");
+  const layers = Array.from({ length: 12 }, (_, at) => ({
+    ...fake.put({ at }),
+    mediaType: "application/vnd.dev.cosign.simplesigning.v1+json",
+    size: 4 * 2 ** 20,
+  }));
+  await fake.publisher.manifest({ schemaVersion: 2, layers }, "", `sha256-${hexOf(digest)}.sig`);
+  expect(await listed((await open(fake)).evidence)).toHaveLength(8);
+});
+
+test("a referrer with other bytes than its digest is refused", async () => {
+  const fake = fakeOci({ referrers: 10 });
+  const digest = fake.push("v1.0.0");
+  const bundle = await attachBundle(fake.publisher, digest, await attest(digest));
+  const opened = await open(fake);
+  fake.options.instead = ({ url }) =>
+    url.endsWith(bundle.digest) ? new Response('{"layers":[]}') : undefined;
+  await expect(listed(opened.evidence)).rejects.toMatchObject({ code: "integrity" });
+});
+
 test("a registry that fails is not one without signatures", async () => {
   const fake = fakeOci();
   const digest = fake.push("v1.0.0");
