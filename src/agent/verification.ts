@@ -29,8 +29,7 @@ export async function openVerification(
   if (policy.mode === "none") return { policy, gate: openGate(policy, [], hostContext(context)) };
   const cacheDirectory = join(root, ".dewy", "sigstore");
   const { registry, trustedRoot } = config;
-  const evidence = { trustedRoot, cacheDirectory };
-  const host = await loadVerifiers(registry, evidence, context);
+  const host = await loadVerifiers(registry, { trustedRoot, cacheDirectory }, context);
   return { policy, gate: openGate(policy, host.drivers, host.context, memoryOf(root)) };
 }
 

@@ -48,7 +48,7 @@ const checks: Record<string, () => Promise<void>> = {
   },
 
   async "kinds that need a host are refused by name"() {
-    for (const verify of ["openpgp=key.asc", "sigstore=a,b", "github=o/r", "auto"]) {
+    for (const verify of ["openpgp=key.asc", "sigstore=a,b", "github=o/r", "index", "auto"]) {
       const error = await latest(URL_OF_REGISTRY, bucket({ verify })).catch((thrown) => thrown);
       equal([error instanceof UnsupportedError, error.name], [true, "UnsupportedError"], verify);
     }

@@ -23,6 +23,11 @@ export async function addEvidence(
   context: CommandContext,
 ): Promise<Subject> {
   if (paths.length === 0) return subject;
+  if (subject.image !== undefined) {
+    throw new ConfigError(
+      "Cannot use --evidence with an image: its signatures are in the registry; cosign attach puts them there",
+    );
+  }
   const given = await Promise.all(paths.map(evidenceFile));
   const names = new Set(given.map(({ name }) => name));
   const read = readLocal(context);
@@ -41,7 +46,9 @@ function readLocal({ clock, signals }: CommandContext): Subject["read"] {
 
 function digestOnly(target: string): LocalFile | undefined {
   const [, sha256] = /^sha256:([0-9a-f]{64})$/.exec(target) ?? [];
-  return sha256 === undefined ? undefined : { tag: target, name: "artifact", sha256, files: [] };
+  if (sha256 === undefined) return undefined;
+  const name = "artifact";
+  return { tag: target, name, sha256, files: [{ name, url: target }] };
 }
 
 async function localFile(target: string, signal: AbortSignal): Promise<LocalFile> {

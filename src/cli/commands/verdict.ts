@@ -9,7 +9,7 @@ import { withDownload } from "./with_download.ts";
 
 /** What `--verify` says about a version, for `check` and `explain`. */
 export interface Verdict {
-  /** Whether a deploy with the same flags would refuse the version. */
+  /** Whether a signature is missing that `--verify` names, or one is wrong. */
   isRefused: boolean;
   rows: readonly [name: string, value: string][];
   json: object;

@@ -51,25 +51,30 @@ async function verifyVersion(
 
 async function proveAndReport(
   found: Subject,
-  { evidence, json }: Pick<VerifyConfig, "evidence" | "json">,
+  { evidence, json, ...config }: VerifyConfig,
   prover: Prover,
   context: CommandContext,
 ): Promise<number> {
   const { stdout, env } = context;
   const subject = await addEvidence(found, evidence, context);
   const proofs = await prover.prove(subject);
+  const tag = "registry" in config ? subject.tag : undefined;
   stdout.write(
     json
-      ? `${JSON.stringify(verifiedJson(subject, proofs))}\n`
-      : `${subjectText(subject)}\n${proofsText(proofs, terminalStyle(stdout, env))}`,
+      ? `${JSON.stringify(verifiedJson(subject, tag, proofs))}\n`
+      : `${subjectText(subject, tag)}\n${proofsText(proofs, terminalStyle(stdout, env))}`,
   );
   return 0;
 }
 
-function verifiedJson({ tag, name, sha256, size }: Subject, proofs: readonly Proof[]) {
+function verifiedJson(
+  { name, sha256, size }: Subject,
+  tag: string | undefined,
+  proofs: readonly Proof[],
+) {
   return {
     kind: "verified",
-    tag,
+    tag: tag ?? null,
     artifact: name,
     digest: `sha256:${sha256}`,
     size: size ?? null,
@@ -77,10 +82,10 @@ function verifiedJson({ tag, name, sha256, size }: Subject, proofs: readonly Pro
   };
 }
 
-function subjectText({ tag, name, sha256, size }: Subject): string {
+function subjectText({ name, sha256, size }: Subject, tag: string | undefined): string {
   return textTable([
-    ["verified", name],
-    ["of", tag],
+    ["verified", tag ?? name],
+    ...(tag === undefined ? [] : [["artifact", name]]),
     ...(size === undefined ? [] : [["size", formatBytes(size)]]),
     ["digest", `sha256:${sha256}`],
   ]);

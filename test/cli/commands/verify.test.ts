@@ -1,13 +1,23 @@
+import { generateKeyPairSync } from "node:crypto";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { run } from "../../../src/cli/run.ts";
 import { openRegistry } from "../../../src/registries/open.ts";
 import { attachSignatures, signImage } from "../../fakes/image_signatures.ts";
-import { fakeSigstore, ISSUER, WORKFLOW } from "../../fakes/sigstore.ts";
+import { fakeOci } from "../../fakes/oci.ts";
+import { serveFetch } from "../../fakes/serve.ts";
+import {
+  cosignAnnotations,
+  fakeSigstore,
+  ISSUER,
+  simplePayload,
+  WORKFLOW,
+} from "../../fakes/sigstore.ts";
 import { missingDockerRegistry, startDockerRegistry } from "../../peers/docker_registry.ts";
+
 import { missingPeer } from "../../peers/missing_peer.ts";
-import { minisignKey } from "../../support/signing.ts";
+import { minisignKey, sshKey } from "../../support/signing.ts";
 import { sha256Hex } from "../../support/subject.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 import { fakeProcess } from "../process.ts";
@@ -112,7 +122,6 @@ describe("dewy verify of a file", () => {
       err: "",
       out: [
         `verified  ${APP}`,
-        `of        ${directory}`,
         "size      5 B",
         `digest    sha256:${sha256Hex("bytes")}`,
         "",
@@ -143,7 +152,7 @@ describe("dewy verify of a file", () => {
       0,
       {
         kind: "verified",
-        tag: directory,
+        tag: null,
         artifact: APP,
         digest: `sha256:${sha256Hex("bytes")}`,
         size: 5,
@@ -188,6 +197,21 @@ describe("dewy verify of a file", () => {
     const { code, err } = await dewy(["verify", join(directory, APP)]);
     expect(code).toBe(2);
     expect(err).toContain("name what it has with --verify, or sign it in CI");
+  });
+
+  test("without a policy, shows who has signed, and refuses what is wrong", async () => {
+    const { sign } = await sshKey();
+    const directory = await directoryOf({
+      [APP]: "bytes",
+      [`${APP}.sig`]: await sign(APP, "bytes"),
+    });
+    const signed = await dewy(["verify", join(directory, APP)]);
+    expect(signed).toMatchObject({ code: 0, err: "" });
+    expect(signed.out).toMatch(/^ +signer +SHA256:/m);
+    await writeFile(join(directory, APP), "bytEs");
+    const { code, err } = await dewy(["verify", join(directory, APP)]);
+    expect(code).toBe(2);
+    expect(err).toContain("the signature is wrong, or of another file");
   });
 
   test.each([
@@ -235,11 +259,97 @@ describe("dewy verify of a registry", () => {
     expect(await dewy(argv)).toMatchObject({ code: 0, err: "" });
   });
 
+  test("finds that a newer version of a signed index is hidden, as dewy check does", async () => {
+    const { publicKey, sign } = await sshKey();
+    const index = JSON.stringify({
+      format: 1,
+      issued: new Date(Date.now() - 1_000).toISOString(),
+      expires: new Date(Date.now() + 60_000).toISOString(),
+      versions: { "v1.0.0": { [APP]: `sha256:${sha256Hex("old")}` }, "v1.1.0": {} },
+    });
+    const directory = await directoryOf({
+      [`v1.0.0/${APP}`]: "old",
+      [`v1.0.0/${APP}.sig`]: await sign(APP, "old"),
+      "v1.0.0/dewy-index.json": index,
+      "v1.0.0/dewy-index.json.sig": await sign("dewy-index.json", index),
+    });
+    const signers = join(await directoryOf({ allowed_signers: publicKey }), "allowed_signers");
+    const rules = ["--verify", "index", "--verify", `ssh=${signers}`];
+    const argv = [`file://${directory}`, ...PLATFORM, ...rules];
+    const { code, err } = await dewy(["verify", ...argv]);
+    expect(code).toBe(2);
+    expect(err).toContain("it has v1.1.0, which the registry does not list");
+    expect(await json("check", ...argv)).toMatchObject([2, { verification: { proofs: [] } }]);
+    // An operator who names an old version knows that there are newer ones.
+    expect(await dewy(["verify", ...argv, "--tag", "v1.0.0"])).toMatchObject({ code: 0 });
+  });
+
   test("says why there is nothing to verify", async () => {
     const url = `file://${await registry()}`;
     const [code, answer] = await json("verify", url, ...CHECKSUMS, "--tag", "v9.0.0");
     expect(code).toBe(2);
     expect(answer).toMatchObject({ kind: "none", reason: "unknown-tag" });
+  });
+});
+
+describe("dewy verify of an image", () => {
+  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+
+  /** A registry with an image, and a signature as cosign stores it, of this digest or of the image's. */
+  async function imageRegistry(signed?: string): Promise<{ url: string; flags: string[] }> {
+    const fake = fakeOci();
+    const digest = fake.push("v1.0.0");
+    const instance = await fakeSigstore();
+    const payload = simplePayload(signed ?? digest);
+    const bundle = await instance.signFileWith(privateKey, payload);
+    const layer = {
+      ...fake.put(JSON.parse(payload), "application/vnd.dev.cosign.simplesigning.v1+json"),
+      annotations: cosignAnnotations(bundle),
+    };
+    const manifest = fake.put({ schemaVersion: 2, layers: [layer] });
+    fake.tag(`${digest.replace(":", "-")}.sig`, manifest.digest);
+    const { origin } = new URL("https://registry.example");
+    const served = await serveFetch(async (request) => {
+      const { pathname, search } = new URL(request.url);
+      const answer = await fake.handler(new Request(`${origin}${pathname}${search}`, request));
+      const location = answer.headers.get("location");
+      return location === null ? answer : fake.handler(new Request(location));
+    });
+    onTestFinished(() => served.close());
+    const directory = await directoryOf({
+      "cosign.pub": publicKey.export({ type: "spki", format: "pem" }),
+      "root.json": JSON.stringify(instance.trustedRoot),
+    });
+    const rule = `sigstore-key=${join(directory, "cosign.pub")}`;
+    const flags = ["--verify", rule, "--trusted-root", join(directory, "root.json"), ...PLATFORM];
+    return { url: `img://${new URL(served.url).host}/o/app?insecure=true`, flags };
+  }
+
+  test("finds the signature in the registry", async () => {
+    const { url, flags } = await imageRegistry();
+    const [code, answer] = await json("verify", url, ...flags);
+    expect(answer).toMatchObject({
+      kind: "verified",
+      tag: "v1.0.0",
+      digest: expect.stringMatching(/^sha256:/),
+      size: null,
+      proofs: [{ kind: "sigstore-key", evidence: expect.stringMatching(/^sha256-.*\.sig$/) }],
+    });
+    expect(code).toBe(0);
+  });
+
+  test("takes no evidence from files", async () => {
+    const { url, flags } = await imageRegistry();
+    const { code, err } = await dewy(["verify", url, ...flags, "--evidence", "app.sig"]);
+    expect(code).toBe(1);
+    expect(err).toContain("its signatures are in the registry");
+  });
+
+  test("refuses the signature of another image", async () => {
+    const { url, flags } = await imageRegistry(`sha256:${sha256Hex("other")}`);
+    const { code, err } = await dewy(["verify", url, ...flags]);
+    expect(code).toBe(2);
+    expect(err).toContain("the signature is of sha256:");
   });
 });
 

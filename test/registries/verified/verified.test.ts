@@ -39,17 +39,20 @@ function serve(files: Files): VerifyOptions & { asked: string[] } {
     fetch: async (input) => {
       const name = new URL(String(input instanceof Request ? input.url : input)).pathname.slice(1);
       asked.push(name);
-      return new Response(name === "app" ? chunked(files.app ?? "") : (files[name] as string));
+      return new Response(
+        name === "app" ? chunked(files.app ?? "") : Buffer.from(files[name] ?? ""),
+      );
     },
   };
 }
 
+/** In chunks of ten bytes, and an empty one at the end. */
 function chunked(content: string | Uint8Array): ReadableStream<Uint8Array> {
   const bytes = Buffer.from(content);
   let at = 0;
   return new ReadableStream({
     pull(controller) {
-      if (at >= bytes.byteLength) return controller.close();
+      if (at > bytes.byteLength + 10) return controller.close();
       controller.enqueue(new Uint8Array(bytes.subarray(at, at + 10)));
       at += 10;
     },
