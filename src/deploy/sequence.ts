@@ -207,6 +207,9 @@ async function cleanUp(
   await removeOldReleases(context, signal);
 }
 
+/** How long retries use a release that explicit rules have verified, before it is verified again. */
+const REUSABLE_MS = 3_600_000;
+
 /** Stages a version without deploying it. */
 export function stageVersion(
   candidate: Pick<Candidate, "release" | "artifact">,
@@ -231,7 +234,9 @@ async function stage(
       one.artifact === artifact.name &&
       one.directory !== live &&
       sameBytes(one, artifact) &&
-      isVerified(one, state, policy),
+      isVerified(one, state, policy) &&
+      // Keys may have been replaced since.
+      (policy?.mode !== "rules" || clock.now() - Date.parse(one.stagedAt) < REUSABLE_MS),
   );
   // Without any identity of the bytes, an earlier directory may contain others.
   const isIdentified = artifact.digest !== undefined || artifact.revision !== undefined;

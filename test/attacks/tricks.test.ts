@@ -219,6 +219,24 @@ describe("what is on the disk", () => {
     await refused(scene, /v1\.1\.0.*has no Sigstore bundle/);
   });
 
+  test("is verified again an hour after it was staged, because keys are replaced", async () => {
+    const scene = await running("rules");
+    await scene.courier.publish("v1.1.0", await release("v1.1.0", scene));
+    const first = await scene.poll({ flags: ["--before-deploy-hook", "exit 1"] });
+    const again = await scene.poll({ flags: ["--before-deploy-hook", "exit 1"] });
+    const stagedAt = new Date(Date.now() - 3_601_000).toISOString();
+    await scene.host.changeState((state) => ({
+      ...state,
+      releases: state.releases.map((one) => ({ ...one, stagedAt })),
+    }));
+    const later = await scene.poll();
+    const isVerified = [first, again, later].map(({ events }) =>
+      events.some(({ type }) => type === "verified"),
+    );
+    expect(isVerified).toEqual([true, false, true]);
+    expect(await scene.host.live()).toBe("v1.1.0");
+  });
+
   test("and lost is not what explicit rules rely on", async () => {
     const scene = await running("rules");
     await rm(statePath(scene.host.root));
