@@ -138,7 +138,7 @@ function signingConfig(url: string): object {
   };
 }
 
-/** What GitHub says of the job; the authority of the test does not check its signature. */
+/** The claims of a job of GitHub, unsigned: the authority of the test does not check that. */
 function token(): string {
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
   const claims = {
