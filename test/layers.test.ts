@@ -35,6 +35,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "registries/oci/auth": ["core", "http", "auth", "auth/google"],
   "registries/grpc": ["core", "version", "platform", "resolve", "http", "gen"],
   "registries/verified": ["core", "verify"],
+  cache: ["core", "registries"],
+  fleet: ["core", "cache"],
   "host/files": ["core", "deploy"],
   "verify/openpgp": ["core"],
   "verify/sigstore": ["core", "verify/sigstore_bundle", "host/files"],
