@@ -25,7 +25,10 @@ export async function readBounded(
   }
 }
 
-/** Cuts a body into parts of exactly `size` bytes; only the last one may have fewer. Rejects if it has another length. */
+/**
+ * Cuts a body into parts of `size` bytes; only the last one may have fewer. Rejects instead of yielding the last one if
+ * the body has another length than stated, so that no store takes it for complete.
+ */
 export async function* partsOf(
   body: CacheBody,
   size: number,
@@ -40,19 +43,20 @@ export async function* partsOf(
       const { done, value } = await reader.read();
       if (done) break;
       for (let from = 0; from < value.byteLength; ) {
-        if (left === 0) throw wrongLength(body, what);
+        if (filled === left) throw wrongLength(body, what);
         const chunk = value.subarray(from, from + part.length - filled);
         part.set(chunk, filled);
         filled += chunk.length;
         from += chunk.length;
-        if (filled < part.length) continue;
+        if (filled < part.length || filled === left) continue;
         left -= filled;
         yield part;
         part = new Uint8Array(Math.min(size, left));
         filled = 0;
       }
     }
-    if (left > 0) throw wrongLength(body, what);
+    if (filled < left) throw wrongLength(body, what);
+    if (left > 0) yield part;
   } finally {
     reader.cancel().catch(() => {});
   }

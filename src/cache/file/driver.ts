@@ -1,12 +1,8 @@
 import { variable } from "../../core/environment.ts";
 import { decodePath, readQuery, redactUrl } from "../../core/url.ts";
 import { badCacheUrl, REGISTRY_TTL, readRegistryTtl } from "../locator.ts";
-import type { CacheDriver, CacheLocator } from "../types.ts";
-
-export interface FileCacheLocator extends CacheLocator {
-  /** An absolute path; empty for the default: `DEWY_CACHEDIR`, else `.dewy/cache`. */
-  directory: string;
-}
+import type { CacheDriver } from "../types.ts";
+import type { FileCacheLocator } from "./locator.ts";
 
 const SYNTAX = "file:///<directory>";
 const OPTIONS = [REGISTRY_TTL];

@@ -9,7 +9,7 @@ import type { RegistryContext } from "../../registries/driver.ts";
 import { illegalKey } from "../key.ts";
 import { PART_BYTES, partsOf, readBounded } from "../stream.ts";
 import type { CacheItem, CacheStore, WriteCondition } from "../types.ts";
-import type { FileCacheLocator } from "./driver.ts";
+import type { FileCacheLocator } from "./locator.ts";
 
 const CHUNK_BYTES = 64 * 1024;
 const TEMPORARY = /\.[0-9a-f]{16}\.tmp$/;

@@ -2,13 +2,8 @@ import { decodePath, readQuery, redactUrl } from "../../core/url.ts";
 import { gs as registry } from "../../registries/gcs/driver.ts";
 import { normalisePrefix } from "../../registries/s3/locator.ts";
 import { badCacheUrl, REGISTRY_TTL, readRegistryTtl, rejectUserInfo } from "../locator.ts";
-import type { CacheDriver, CacheLocator } from "../types.ts";
-
-export interface GcsCacheLocator extends CacheLocator {
-  bucket: string;
-  /** Empty, or ends in `/`. */
-  prefix: string;
-}
+import type { CacheDriver } from "../types.ts";
+import type { GcsCacheLocator } from "./locator.ts";
 
 const SYNTAX = "gs://<bucket>/<prefix>";
 const OPTIONS = [REGISTRY_TTL];

@@ -7,7 +7,7 @@ import { obeysConditions, probeKey } from "../probe.ts";
 import { PART_BYTES, partsOf, readBounded } from "../stream.ts";
 import type { CacheStore, WriteCondition } from "../types.ts";
 import { createGcsWriteClient } from "./client.ts";
-import type { GcsCacheLocator } from "./driver.ts";
+import type { GcsCacheLocator } from "./locator.ts";
 
 const TYPE = "application/octet-stream";
 
@@ -70,8 +70,6 @@ export function openGcsCache(locator: GcsCacheLocator, context: RegistryContext)
       const parts = partsOf(body, PART_BYTES, `"${key}"`);
       if (body.bytes > PART_BYTES) return writer.uploadParts(full(key), body.bytes, parts, joined);
       const { value = new Uint8Array() } = await parts.next();
-      // The generator checks the length when it is asked for more.
-      await parts.next();
       await writer.put(full(key), value, { generation: "0", contentType: TYPE, signal: joined });
     },
     remove: (key, signal) => writer.remove(full(key), join(signal)),

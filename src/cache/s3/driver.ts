@@ -2,15 +2,8 @@ import { decodePath, readQuery, redactUrl } from "../../core/url.ts";
 import { s3 as registry } from "../../registries/s3/driver.ts";
 import { normalisePrefix, S3_OPTIONS } from "../../registries/s3/locator.ts";
 import { badCacheUrl, REGISTRY_TTL, readRegistryTtl, rejectUserInfo } from "../locator.ts";
-import type { CacheDriver, CacheLocator } from "../types.ts";
-
-export interface S3CacheLocator extends CacheLocator {
-  region: string;
-  bucket: string;
-  /** Empty, or ends in `/`. */
-  prefix: string;
-  endpoint: string;
-}
+import type { CacheDriver } from "../types.ts";
+import type { S3CacheLocator } from "./locator.ts";
 
 const SYNTAX = "s3://<region>/<bucket>/<prefix>";
 const OPTIONS = [REGISTRY_TTL, ...S3_OPTIONS.filter(({ name }) => name === "endpoint")];

@@ -7,7 +7,7 @@ import { obeysConditions, probeKey } from "../probe.ts";
 import { PART_BYTES, partsOf, readBounded } from "../stream.ts";
 import type { CacheItem, CacheStore, WriteCondition } from "../types.ts";
 import { createS3WriteClient } from "./client.ts";
-import type { S3CacheLocator } from "./driver.ts";
+import type { S3CacheLocator } from "./locator.ts";
 
 /** S3 requires quotes around an entity tag in `If-Match`; Ceph compares it with them and never finds it equal. */
 type TagForm = "quoted" | "bare" | "none";
@@ -87,10 +87,12 @@ export function openS3Cache(locator: S3CacheLocator, context: RegistryContext): 
       const limit = Math.max(PART_BYTES, Math.ceil(body.bytes / MAX_PARTS));
       const parts = partsOf(body, limit, `"${key}"`);
       const joined = join(signal);
-      if (body.bytes > limit) return writer.uploadParts(full(key), parts, joined);
+      if (body.bytes > limit) {
+        // Not every service obeys a condition on an upload in parts, and it is much to send for nothing.
+        if ((await client.head(full(key), { signal: joined })) !== undefined) return;
+        return writer.uploadParts(full(key), parts, joined);
+      }
       const { value = new Uint8Array() } = await parts.next();
-      // The generator checks the length when it is asked for more.
-      await parts.next();
       const options = { isNew: true, signal: joined };
       await client.put(full(key), value, "application/octet-stream", options);
     },
