@@ -43,13 +43,19 @@ export interface CacheStore {
     key: string,
     options: { offset?: number | undefined; signal?: AbortSignal | undefined },
   ): Promise<ReadableStream<Uint8Array> | undefined>;
-  /** Writes a small object. Returns its version; `undefined` if the condition does not hold. */
+  /**
+   * Writes a small object. Returns its version; `undefined` if the condition does not hold. A conditional write is sent
+   * once. If it rejects, it may have happened all the same: read the object again.
+   */
   write(
     key: string,
     body: string | Uint8Array<ArrayBuffer>,
     options?: WriteOptions,
   ): Promise<string | undefined>;
-  /** Writes a large object, unless there is one already. */
+  /**
+   * Writes a large object, unless there is one already. Rejects with an IntegrityError, and writes nothing, if the body
+   * does not have the bytes that it states.
+   */
   upload(key: string, body: CacheBody, signal?: AbortSignal): Promise<void>;
   /** Succeeds if there is no such object. */
   remove(key: string, signal?: AbortSignal): Promise<void>;

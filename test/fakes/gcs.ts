@@ -52,7 +52,18 @@ export interface FakeGcsOptions {
   isPublic?: boolean;
   /** Limit for the names of a page. Defaults to 1,000. */
   pageSize?: number;
+  /** Limit for the bytes that are kept of a part of a resumable upload. Defaults to all. */
+  storesAtMost?: number;
 }
+
+interface Session {
+  query: URLSearchParams;
+  parts: Uint8Array[];
+  bytes: number;
+}
+
+/** All parts but the last are a multiple of this. */
+const RESUMABLE_UNIT = 256 * 1024;
 
 /**
  * A Google Cloud Storage with one bucket, checked against the vendor's types and, in
@@ -61,9 +72,11 @@ export interface FakeGcsOptions {
  */
 export function fakeGcs(options: FakeGcsOptions = {}): FakeGcs {
   const { bucket = "b", tokens, isPublic = false, pageSize = 1000 } = options;
+  const { storesAtMost = Number.POSITIVE_INFINITY } = options;
   const objects = new Map<string, GcsStored>();
   const requests: string[] = [];
   const authorizations: string[] = [];
+  const sessions = new Map<string, Session>();
   const interceptors: ((request: Request) => Response | undefined)[] = [];
   let generation = 1_700_000_000_000_000;
 
@@ -102,6 +115,7 @@ export function fakeGcs(options: FakeGcsOptions = {}): FakeGcs {
       return failure(404, "notFound", "The specified bucket does not exist.");
     }
     if (upload !== undefined && request.method === "POST") return insert(request, url);
+    if (upload !== undefined && request.method === "PUT") return resume(request, url);
     if (object !== undefined) return answerObject(request, url, decodeURIComponent(object));
     if (request.method === "GET" && url.pathname.endsWith("/o")) return list(url);
     return failure(
@@ -184,6 +198,7 @@ export function fakeGcs(options: FakeGcsOptions = {}): FakeGcs {
 
   async function insert(request: Request, url: URL): Promise<Response> {
     const type = url.searchParams.get("uploadType");
+    if (type === "resumable") return begin(url);
     const sent = new Uint8Array(await request.arrayBuffer());
     const parts =
       type === "multipart"
@@ -198,6 +213,41 @@ export function fakeGcs(options: FakeGcsOptions = {}): FakeGcs {
     const known = objects.get(name)?.generation ?? 0;
     if (match !== null && match !== String(known)) return notMet();
     return Response.json(resource(put(name, parts)));
+  }
+
+  /** https://cloud.google.com/storage/docs/performing-resumable-uploads */
+  function begin(url: URL): Response {
+    const id = `session-${sessions.size + 1}`;
+    sessions.set(id, { query: url.searchParams, parts: [], bytes: 0 });
+    const location = new URL(url);
+    location.searchParams.set("upload_id", id);
+    return new Response(null, { headers: { location: location.href } });
+  }
+
+  async function resume(request: Request, url: URL): Promise<Response> {
+    const session = sessions.get(url.searchParams.get("upload_id") ?? "");
+    const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(request.headers.get("content-range") ?? "");
+    if (session === undefined || range === null) return failure(404, "notFound", "No such session");
+    const [first = 0, last = 0, total = 0] = range.slice(1).map(Number);
+    const sent = new Uint8Array(await request.arrayBuffer());
+    const isOdd = last + 1 < total && sent.length % RESUMABLE_UNIT !== 0;
+    if (first > session.bytes || sent.length !== last - first + 1 || isOdd) {
+      return failure(400, "invalid", "Invalid request.");
+    }
+    // Bytes that it has already are ignored, and it may store fewer than it was sent.
+    const fresh = sent.subarray(session.bytes - first);
+    const kept = Math.min(fresh.length, storesAtMost);
+    session.parts.push(fresh.subarray(0, kept));
+    session.bytes += kept;
+    if (session.bytes < total) {
+      const headers = new Headers();
+      if (session.bytes > 0) headers.set("range", `bytes=0-${session.bytes - 1}`);
+      return new Response(null, { status: 308, headers });
+    }
+    const name = session.query.get("name") ?? "";
+    const match = session.query.get("ifGenerationMatch");
+    if (match !== null && match !== String(objects.get(name)?.generation ?? 0)) return notMet();
+    return Response.json(resource(put(name, { body: Buffer.concat(session.parts) })));
   }
 
   return {

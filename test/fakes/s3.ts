@@ -18,6 +18,8 @@ export interface FakeS3 {
   store(key: string, body: string | Uint8Array<ArrayBuffer>, options?: StoreOptions): void;
   /** Removes everything below a prefix. */
   remove(prefix: string): void;
+  /** Multipart uploads that were begun and neither completed nor aborted. */
+  readonly uploads: ReadonlyMap<string, unknown>;
   /** By key. */
   readonly objects: ReadonlyMap<string, FakeObject>;
 }
@@ -49,18 +51,56 @@ export function fakeS3(bucket: string, now: () => number): FakeS3 {
     const [, asked = "", ...rest] = url.pathname.split("/").map(decodeURIComponent);
     if (asked !== bucket) return error(404, "NoSuchBucket");
     const key = rest.join("/");
+    const upload = url.searchParams.get("uploadId");
+    if (request.method === "POST" || upload !== null) return multipart(request, key, url);
+    if (request.method === "DELETE") {
+      objects.delete(key);
+      return new Response(null, { status: 204 });
+    }
     if (request.method === "PUT") {
-      const isConditional = request.headers.get("if-none-match") === "*";
-      if (isConditional && objects.has(key)) return error(412, "PreconditionFailed");
+      const refusal = refuse(request, objects.get(key));
+      if (refusal !== undefined) return refusal;
       store(key, new Uint8Array(await request.arrayBuffer()));
       return new Response(null, { headers: { etag: etagOf(objects.get(key)) } });
     }
     if (key === "") return list(objects, url.searchParams);
     return get(request, objects.get(key), url.searchParams);
   };
+  const uploads = new Map<string, Map<number, Uint8Array>>();
+  /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html */
+  const multipart = async (request: Request, key: string, url: URL): Promise<Response> => {
+    const id = url.searchParams.get("uploadId");
+    if (id === null) {
+      const next = `upload-${calls.length}`;
+      uploads.set(next, new Map());
+      return xml(
+        `<InitiateMultipartUploadResult><UploadId>${next}</UploadId></InitiateMultipartUploadResult>`,
+      );
+    }
+    const parts = uploads.get(id);
+    if (parts === undefined) return error(404, "NoSuchUpload");
+    if (request.method === "PUT") {
+      const number = Number(url.searchParams.get("partNumber"));
+      parts.set(number, new Uint8Array(await request.arrayBuffer()));
+      return new Response(null, { headers: { etag: `"part-${number}"` } });
+    }
+    if (request.method === "DELETE") {
+      uploads.delete(id);
+      return new Response(null, { status: 204 });
+    }
+    const refusal = refuse(request, objects.get(key));
+    if (refusal !== undefined) return refusal;
+    const named = [...(await request.text()).matchAll(/<PartNumber>(\d+)</g)];
+    const whole = named.flatMap(([, number]) => parts.get(Number(number)) ?? []);
+    store(key, new Uint8Array(Buffer.concat(whole)));
+    uploads.delete(id);
+    return xml("<CompleteMultipartUploadResult></CompleteMultipartUploadResult>");
+  };
+
   return {
     handler,
     calls,
+    uploads,
     store,
     objects,
     remove(prefix) {
@@ -116,6 +156,21 @@ function get(request: Request, object: FakeObject | undefined, query: URLSearchP
   if (first !== undefined) headers.set("content-range", `bytes ${start}-${size - 1}/${size}`);
   const body = request.method === "HEAD" ? null : object.body.slice(start);
   return new Response(body, { status: first === undefined ? 200 : 206, headers });
+}
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html */
+function refuse({ headers }: Request, object: FakeObject | undefined): Response | undefined {
+  if (headers.get("if-none-match") === "*" && object !== undefined) {
+    return error(412, "PreconditionFailed");
+  }
+  const match = headers.get("if-match");
+  if (match === null) return undefined;
+  if (object === undefined) return error(404, "NoSuchKey");
+  return match === etagOf(object) ? undefined : error(412, "PreconditionFailed");
+}
+
+function xml(text: string): Response {
+  return new Response(text, { headers: { "content-type": "application/xml" } });
 }
 
 function error(status: number, code: string): Response {

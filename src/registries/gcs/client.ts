@@ -22,6 +22,8 @@ export interface GcsGetOptions extends RangeOptions {
   signal?: AbortSignal | undefined;
 }
 
+export type GcsContext = GoogleAuthContext & { token?: string | undefined };
+
 const SCOPE = "https://www.googleapis.com/auth/devstorage.read_write";
 // Enough for 1,000 escaped names of 1,024 bytes with their hashes.
 const MAX_LISTING_BYTES = 16 * 1024 * 1024;
@@ -33,11 +35,23 @@ const MAX_LISTING_BYTES = 16 * 1024 * 1024;
  * were used or the sources that were tried, a NotFoundError for a missing bucket or object, an IntegrityError for an
  * object that was replaced in the meantime.
  */
-export function createGcsClient(
-  bucket: string,
-  context: GoogleAuthContext & { token?: string | undefined },
-) {
+export function createGcsClient(bucket: string, context: GcsContext) {
   const address = gcsAddress(bucket, context.env);
+  const gcs = gcsHttp(bucket, address, context);
+  return {
+    list: (options: GcsListOptions) => listPages(gcs, address.bucket, options),
+    get: async (name: string, options: GcsGetOptions = {}) =>
+      get(gcs, address.object(name), options),
+    /** An existing object of that name counts as success. */
+    create: (name: string, body: string, contentType: string, signal?: AbortSignal) =>
+      create(gcs, address.upload(name), { body, contentType, signal }),
+  };
+}
+
+export type GcsClient = ReturnType<typeof createGcsClient>;
+
+/** A client whose requests carry credentials. */
+export function gcsHttp(bucket: string, address: GcsAddress, context: GcsContext): HttpClient {
   const auth = address.isEmulator ? undefined : authOf(context);
   const http = createHttpClient({ service: "Google Cloud Storage", ...context });
   const toError = gcsError(bucket, auth);
@@ -76,27 +90,17 @@ export function createGcsClient(
     }
   }
 
-  const gcs: HttpClient = {
+  return {
     send: (request) => authorized(request, (ready) => http.send(ready)),
     text: (request, maxBytes) => authorized(request, (ready) => http.text(ready, maxBytes)),
     json: (request) => authorized(request, (ready) => http.json(ready)),
   };
-  return {
-    list: (options: GcsListOptions) => listPages(gcs, address.bucket, options),
-    get: async (name: string, options: GcsGetOptions = {}) =>
-      get(gcs, address.object(name), options),
-    /** An existing object of that name counts as success. */
-    create: (name: string, body: string, contentType: string, signal?: AbortSignal) =>
-      create(gcs, address.upload(name), { body, contentType, signal }),
-  };
 }
-
-export type GcsClient = ReturnType<typeof createGcsClient>;
 
 /** The part of GoogleAuth that a client uses, so that a token given in code can stand in for it. */
 type GcsAuth = Pick<GoogleAuth, "headers" | "source" | "tried" | "forget">;
 
-function authOf(context: GoogleAuthContext & { token?: string | undefined }): GcsAuth {
+function authOf(context: GcsContext): GcsAuth {
   const { token } = context;
   if (token === undefined) return new GoogleAuth(context, SCOPE);
   const headers = { authorization: `Bearer ${token}` };

@@ -75,7 +75,7 @@ export function createS3Client(at: S3Bucket, context: S3Context) {
   };
   const access = { isAnonymous: false };
   const findKeys = async (): ReturnType<typeof findCredentials> =>
-    credentials(await locate(), context, access);
+    s3Credentials(await locate(), context, access);
   const sign = s3Signer(at.region, findKeys, context.clock);
   const complete = async (request: HttpRequest): Promise<HttpRequest> => ({
     ...request,
@@ -116,7 +116,7 @@ export function createS3Client(at: S3Bucket, context: S3Context) {
 
 export type S3Client = ReturnType<typeof createS3Client>;
 
-async function credentials(
+export async function s3Credentials(
   at: S3Bucket,
   context: S3Context,
   access: { isAnonymous: boolean },
@@ -129,7 +129,7 @@ async function credentials(
   return found;
 }
 
-async function withEndpoint(at: S3Bucket, context: S3Context): Promise<S3Bucket> {
+export async function withEndpoint(at: S3Bucket, context: S3Context): Promise<S3Bucket> {
   const profile = at.endpoint === "" ? await context.awsProfile?.() : undefined;
   return { ...at, endpoint: s3Endpoint(at.endpoint, context.env, profile) };
 }

@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseCacheUrl } from "../../../src/cache/table.ts";
 import { latest } from "../../../src/registries/open.ts";
+import { cacheContext } from "../../cache/context.ts";
+import { cacheContract } from "../../contract/cache.ts";
 import { ODD_NAMES } from "../../contract/odd_names.ts";
 import { registryContract } from "../../contract/registry.ts";
 import { freePort } from "../ports.ts";
@@ -78,6 +81,14 @@ describe.skipIf(missing !== undefined)(
             }
           },
         };
+      },
+    });
+
+    cacheContract("gs (fake-gcs-server)", {
+      atomic: true,
+      async open() {
+        const env = { STORAGE_EMULATOR_HOST: endpoint };
+        return parseCacheUrl(`gs://${await createBucket()}/team/app`).open(cacheContext({ env }));
       },
     });
 

@@ -2,9 +2,12 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { parseCacheUrl } from "../../../src/cache/table.ts";
 import { systemClock } from "../../../src/core/clock.ts";
 import { latest, openRegistry, type RegistryOptions } from "../../../src/registries/open.ts";
 import type { S3Client } from "../../../src/registries/s3/client.ts";
+import { cacheContext } from "../../cache/context.ts";
+import { cacheContract } from "../../contract/cache.ts";
 import { ODD_NAMES } from "../../contract/odd_names.ts";
 import { registryContract } from "../../contract/registry.ts";
 import { runCase, runtimes } from "../../runtime/runtimes.ts";
@@ -86,6 +89,15 @@ describe.skipIf(missing !== undefined)(
             }
           },
         };
+      },
+    });
+
+    cacheContract("s3 (versitygw)", {
+      atomic: true,
+      async open() {
+        const bucket = `bucket-${++buckets}`;
+        await publisher.createBucket(bucket);
+        return parseCacheUrl(`s3://${REGION}/${bucket}/team/app`).open(cacheContext({ env }));
       },
     });
 
