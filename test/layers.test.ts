@@ -35,7 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "registries/oci/auth": ["core", "http", "auth", "auth/google"],
   "registries/grpc": ["core", "version", "platform", "resolve", "http", "gen"],
   "registries/verified": ["core", "verify"],
-  cache: ["core", "registries"],
+  cache: ["core", "version", "registries"],
   fleet: ["core", "cache"],
   "host/files": ["core", "deploy"],
   "verify/openpgp": ["core"],

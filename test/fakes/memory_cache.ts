@@ -1,5 +1,5 @@
 import type { CacheItem, CacheStore } from "../../src/cache/types.ts";
-import { RemoteError } from "../../src/core/error.ts";
+import { IntegrityError, RemoteError } from "../../src/core/error.ts";
 
 export type CacheCall = keyof Omit<CacheStore, "name">;
 
@@ -8,6 +8,8 @@ export interface MemoryCacheOptions {
   now?: () => number;
   /** Whether conditions are obeyed. Defaults to true; otherwise every write overwrites. */
   isAtomic?: boolean;
+  /** Whether reads tell the age of an object. Defaults to true. */
+  tellsAge?: boolean;
   /** Called before each operation; what it throws is what the operation rejects with. */
   before?: (call: CacheCall, key: string) => void | Promise<void>;
   /** Called after each operation has changed the store: what it throws looks like a lost answer. */
@@ -78,7 +80,9 @@ export function memoryCache(options: MemoryCacheOptions = {}): MemoryCache {
         const found = objects.get(key);
         if (found === undefined) return undefined;
         if (found.body.byteLength > maxBytes) throw tooLarge(key, maxBytes);
-        return { body: found.body.slice(), version: found.version };
+        const age = (cache.options.now ?? Date.now)() - found.modifiedAt;
+        const ageMs = cache.options.tellsAge === false ? undefined : age;
+        return { body: found.body.slice(), version: found.version, ageMs };
       }),
     open: (key, { offset = 0, signal }) =>
       during("open", key, signal, () => {
@@ -116,8 +120,6 @@ export function memoryCache(options: MemoryCacheOptions = {}): MemoryCache {
   return cache;
 }
 
-function tooLarge(key: string, maxBytes: number): RemoteError {
-  return new RemoteError(`Cannot read "${key}": it has more than ${maxBytes} bytes`, {
-    retryable: false,
-  });
+function tooLarge(key: string, maxBytes: number): IntegrityError {
+  return new IntegrityError(`Cannot read "${key}": it has more than ${maxBytes} bytes`);
 }
