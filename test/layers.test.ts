@@ -68,6 +68,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   admin: ["core", "host/files", "host/rpc_server", "host/sockets", "control", "journal"],
   deployers: [
     "core",
+    "cache",
     "platform",
     "verify",
     "deploy",
@@ -79,6 +80,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "cli/flags": ["core", "host/sockets"],
   agent: [
     "core",
+    "cache",
     "verify",
     "verify/sigstore",
     "registries",

@@ -361,6 +361,14 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
         "Name of this instance for dewy status and other commands (default: the directory's name)",
     },
     {
+      name: "cache",
+      short: "c",
+      value: "<url>",
+      commands: DEPLOYING,
+      description:
+        "A bucket or directory in which machines share artifacts and, with registry-ttl=, the answers of the registry",
+    },
+    {
       name: "dry-run",
       commands: DEPLOYING,
       description:
