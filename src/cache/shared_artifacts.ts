@@ -5,6 +5,7 @@ import type { EventSink } from "../core/event.ts";
 import type { Artifact, OpenOptions } from "../core/types.ts";
 import { Claim } from "./claim.ts";
 import { artifactKey } from "./keys.ts";
+import { pruneCache } from "./prune.ts";
 import { Care } from "./trouble.ts";
 import type { CacheBody, CacheStore } from "./types.ts";
 
@@ -39,6 +40,7 @@ const MAX_WAIT_MS = 5_000;
 const PATIENCE_MS = 10 * 60_000;
 const UPLOAD_MS = 15 * 60_000;
 const OPEN_MS = 30_000;
+const PRUNE_MS = 60_000;
 
 /**
  * Fetches each artifact once for all machines with the same store: one downloads it and, once its digest was checked,
@@ -48,13 +50,15 @@ const OPEN_MS = 30_000;
 export class SharedArtifacts {
   readonly #options: SharedArtifactsOptions;
   readonly #care: Care;
-  #hasClaims: Promise<boolean> | undefined;
+  readonly #pruning: Care;
 
   constructor(options: SharedArtifactsOptions) {
     this.#options = options;
     const { store, clock, emit } = options;
     const instead = "this machine downloads artifacts from the registry";
-    this.#care = new Care({ name: store.name, clock, emit, instead });
+    const common = { name: store.name, clock, emit };
+    this.#care = new Care({ ...common, instead });
+    this.#pruning = new Care({ ...common, instead: "expired objects stay in it" });
   }
 
   async obtain<T>(wanted: Wanted<T>): Promise<T> {
@@ -65,7 +69,9 @@ export class SharedArtifacts {
     const taken = await this.#take(key, wanted);
     if (taken.kind === "done") return taken.downloaded;
     if (taken.kind === "failed") return wanted.download(wanted.open);
-    if (!(await this.#canClaim(signal))) return this.#fetchForAll(key, wanted);
+    // Without conditional writes, several machines may fetch the same artifact.
+    if (!(await this.#care.isAtomic(this.#options.store, signal)))
+      return this.#fetchForAll(key, wanted);
     return this.#fetchOrFollow(key, wanted);
   }
 
@@ -134,20 +140,17 @@ export class SharedArtifacts {
     const downloaded = await wanted.download(wanted.open);
     const body = wanted.bodyOf(downloaded);
     const upload = (limited: AbortSignal): Promise<void> => store.upload(key, body, limited);
-    await this.#care.try("upload to", signal, upload, UPLOAD_MS);
+    const uploaded = await this.#care.try("upload to", signal, upload, UPLOAD_MS);
+    if ("value" in uploaded) await this.#prune(signal);
     return downloaded;
   }
 
-  /** Without conditional writes, several machines may fetch the same artifact. */
-  async #canClaim(signal: AbortSignal): Promise<boolean> {
-    const { store } = this.#options;
-    this.#hasClaims ??= this.#care
-      .try("write to", signal, (limited) => store.isAtomic(limited))
-      .then((asked) => {
-        if ("error" in asked) this.#hasClaims = undefined;
-        return "value" in asked && asked.value;
-      });
-    return this.#hasClaims;
+  /** Once a release, by the machine that has uploaded it. */
+  async #prune(signal: AbortSignal): Promise<void> {
+    const { store, clock } = this.#options;
+    const now = clock.now();
+    const prune = (limited: AbortSignal) => pruneCache(store, { now, signal: limited });
+    await this.#pruning.try("prune", signal, prune, PRUNE_MS);
   }
 
   #pause(attempt: number): number {

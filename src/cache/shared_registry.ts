@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { DewyError, faultOf } from "../core/error.ts";
-import type { EventSink } from "../core/event.ts";
+import type { DewyEvent, EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import type { Platform, Registry, Resolution, ResolveOptions } from "../core/types.ts";
 import { registryKey } from "./keys.ts";
@@ -62,7 +62,7 @@ export function shareRegistry(registry: Registry, options: SharedRegistryOptions
     ...registry,
     async resolve(asked = {}) {
       // What an operator asks for is answered by the registry.
-      if (asked.tag !== undefined || asked.explain) return registry.resolve(asked);
+      if (asked.tag !== undefined || asked.explain || care.isPlain) return registry.resolve(asked);
       const { resolution, tags } = await (await questionOf(asked)).ask(asked);
       for (const tag of tags) asked.onTag?.(tag);
       return resolution;
@@ -152,7 +152,11 @@ class SharedQuestion {
   }
 
   async #claim({ entry, version }: Seen, signal: AbortSignal | undefined): Promise<Claimed> {
-    const { clock, node: by } = this.#options;
+    const { clock, node: by, store, emit } = this.#options;
+    if (!(await this.#care.isAtomic(store, signal))) {
+      if (this.#care.isPlain) emit(withoutConditions(store.name));
+      return { kind: "failed" };
+    }
     const claim = { by, at: clock.now() };
     const written = await this.#write({ ...entry, claim }, version, signal);
     if ("value" in written) {
@@ -230,6 +234,15 @@ class SharedQuestion {
     const longest = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 1.5 ** attempt);
     return longest * (0.5 + random() / 2);
   }
+}
+
+function withoutConditions(cache: string): DewyEvent {
+  return {
+    type: "warning",
+    important: true,
+    message: "The cache has no conditional writes; it shares artifacts only",
+    fields: { cache, hint: "leave registry-ttl out, or use another store" },
+  };
 }
 
 const UNANSWERED: SharedEntry = { state: "expired" };

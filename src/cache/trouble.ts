@@ -3,6 +3,7 @@ import { DewyError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import { withDeadline } from "../core/timeout.ts";
+import type { CacheStore } from "./types.ts";
 
 export interface CareOptions {
   /** The store, as it may be printed. */
@@ -22,6 +23,7 @@ const OPERATION_MS = 10_000;
 export class Care {
   readonly #options: CareOptions;
   readonly #reported = new Set<string>();
+  #isAtomic: boolean | undefined;
 
   constructor(options: CareOptions) {
     this.#options = options;
@@ -47,6 +49,19 @@ export class Care {
       this.#report(action, error);
       return { error };
     }
+  }
+
+  /** Whether a store obeys conditions, as it was found at the first call. Also `false` if it cannot tell now. */
+  async isAtomic(store: CacheStore, signal: AbortSignal | undefined): Promise<boolean> {
+    if (this.#isAtomic !== undefined) return this.#isAtomic;
+    const asked = await this.try("write to", signal, (limited) => store.isAtomic(limited));
+    if ("value" in asked) this.#isAtomic = asked.value;
+    return this.#isAtomic === true;
+  }
+
+  /** Whether a store is known to ignore conditions. */
+  get isPlain(): boolean {
+    return this.#isAtomic === false;
   }
 
   #report(action: string, error: unknown): void {

@@ -291,6 +291,16 @@ describe("a store that fails", () => {
     expect(upstream.asked).toHaveLength(1);
   });
 
+  test("to obey conditions is reported at the start, and not asked for answers", async () => {
+    const { host, store, upstream } = fleet({ isAtomic: false });
+    const a = host("a");
+    for (let poll = 0; poll < 3; poll += 1) expect(await a.poll()).toBe("v1.2.3");
+    expect(upstream.asked).toHaveLength(3);
+    expect(store.count("read")).toBe(1);
+    expect(store.count("write")).toBe(0);
+    expect(a.warnings()).toMatchObject([{ important: true }]);
+  });
+
   test("does not hold up a poll that is stopped", async () => {
     const { host, store } = fleet();
     store.options.before = () => new Promise(() => {});
