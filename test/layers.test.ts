@@ -167,6 +167,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "cli/commands": [
     "core",
+    "cache",
     "platform",
     "deploy",
     "gateway",
