@@ -30,7 +30,7 @@ export const REGISTRY_PREFIX = "registry-cache/";
 export const ARTIFACT_PREFIX = "artifacts/";
 export const CLAIM_PREFIX = "claims/";
 
-/** The URL with its query in the order of the keys; a text that is no URL stays as it is. */
+/** The URL with its query in the order of the keys; an invalid URL stays as it is. */
 function canonicalScope(scope: string): string {
   const start = scope.indexOf("?");
   if (start < 0) return scope;

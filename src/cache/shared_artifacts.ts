@@ -95,18 +95,25 @@ export class SharedArtifacts {
 
   /** Takes it from the store. What a broken transfer leaves out comes from the registry. */
   async #take<T>(key: string, wanted: Wanted<T>): Promise<Taken<T>> {
-    let isFirst = true;
+    let calls = 0;
+    let hasEnded = false;
+    const flush = (): void => {
+      hasEnded = true;
+    };
     const open: OpenArtifact = async (options) => {
-      if (!isFirst) return wanted.open(options);
-      isFirst = false;
+      calls += 1;
+      if (calls > 1) return wanted.open(options);
       const opened = await this.#open(key, options, wanted);
       if ("error" in opened) throw new NotInStore("failed");
       if (opened.value === undefined) throw new NotInStore("missing");
       options.onValidator?.(undefined);
-      return opened.value;
+      return opened.value.pipeThrough(new TransformStream({ flush }));
     };
     try {
-      return { kind: "done", downloaded: await wanted.download(open) };
+      const downloaded = await wanted.download(open);
+      // Unlike a broken transfer, an object that is too short would cost every machine a download.
+      if (calls > 1 && hasEnded) await this.#removeWrong(key, wanted);
+      return { kind: "done", downloaded };
     } catch (error) {
       if (error instanceof NotInStore) return { kind: error.why };
       if (!(error instanceof IntegrityError && error.retryable)) throw error;

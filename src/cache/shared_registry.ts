@@ -43,7 +43,7 @@ export function claimLifeMs(ttlMs: number): number {
 
 /**
  * Shares the registry's answers among all machines with the same store: one of them asks the registry once every
- * `ttlMs`, the others read what it was told. Where the store fails, each asks for itself.
+ * `ttlMs`, the others read its answer. Where the store fails, each asks for itself.
  */
 export function shareRegistry(registry: Registry, options: SharedRegistryOptions): Registry {
   const { store, clock, emit } = options;
@@ -127,7 +127,7 @@ class SharedQuestion {
       try {
         return await store.read(this.#key, MAX_ENTRY_BYTES, limited);
       } catch (error) {
-        // Too large to be one of ours.
+        // Not an entry.
         if (!(error instanceof DewyError && error.code === "integrity")) throw error;
         await store.remove(this.#key, limited);
         return undefined;

@@ -66,7 +66,7 @@ function fleet(options: MemoryCacheOptions = {}) {
 }
 
 describe("a shared answer", () => {
-  test("costs the registry one question a window, whoever asks", async () => {
+  test("costs the registry one question a window, however many hosts ask", async () => {
     const { clock, host, upstream } = fleet();
     const hosts = Array.from({ length: 20 }, (_, index) => host(`host-${index}`));
     for (let window = 0; window < 3; window += 1) {
