@@ -48,7 +48,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "host/proxy": ["core", "http", "host/files", "host/sockets"],
   "host/rpc_server": ["core", "gateway", "gen", "host/files"],
   "registries/file": ["core", "resolve", "host/files"],
-  cache: ["core", "registries"],
+  cache: ["core", "version", "registries"],
   "cache/file": ["core", "host/files", "registries"],
   "cache/s3": ["core", "http", "registries", "registries/s3"],
   "cache/gcs": ["core", "registries", "registries/gcs", "registries/s3", "http"],
@@ -71,6 +71,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   admin: ["core", "host/files", "host/rpc_server", "host/sockets", "control", "journal"],
   deployers: [
     "core",
+    "cache",
     "platform",
     "verify",
     "deploy",
@@ -82,6 +83,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "cli/flags": ["core", "host/sockets"],
   agent: [
     "core",
+    "cache",
     "verify",
     "verify/sigstore",
     "registries",
@@ -168,6 +170,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "cli/commands": [
     "core",
+    "cache",
     "platform",
     "deploy",
     "gateway",

@@ -1,3 +1,4 @@
+import type { CacheTable } from "../cache/types.ts";
 import type { Context } from "../core/context.ts";
 import { type Environment, withoutCredentials } from "../core/environment.ts";
 import type { EventSink } from "../core/event.ts";
@@ -25,6 +26,8 @@ export interface CommandContext
   ownLines?(): readonly string[];
   /** The open notifiers. */
   notifications?: Notifications | undefined;
+  /** The caches to choose from. Defaults to all. */
+  caches?: CacheTable | undefined;
   io: RegistryContext;
   redactor: Redactor;
   version: string;

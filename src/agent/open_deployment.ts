@@ -4,6 +4,7 @@ import { stageRelease } from "../deployers/stage_release.ts";
 import { cacheDirectory } from "../host/download/cache_directory.ts";
 import type { CommandContext } from "./context.ts";
 import { loadConfigured } from "./open_configured.ts";
+import { openSharedCache } from "./shared_cache.ts";
 import { openVerification } from "./verification.ts";
 
 /**
@@ -16,11 +17,14 @@ export async function openDeployment(
   releaseMode?: number,
 ) {
   const { clock, emit } = context;
-  const { registry, locator } = await loadConfigured(config, context);
+  const own = await loadConfigured(config, context);
+  const { locator } = own;
+  const { registry, artifacts } = await openSharedCache(config, own, context);
   const directory = await openReleaseDirectory(config.directory, releaseMode);
   const verification = await openVerification(config, directory.root, context);
   const stage = stageRelease({
     registry,
+    artifacts,
     directory,
     downloads: () => cacheDirectory(directory.root, context.env.DEWY_CACHEDIR),
     maxArtifactBytes: config.maxArtifactSize,

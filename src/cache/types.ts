@@ -7,6 +7,11 @@ export interface CacheEntry {
   body: Uint8Array<ArrayBuffer>;
   /** Identifies these bytes in a condition: an entity tag, a generation. */
   version: string;
+  /**
+   * How long ago it was written, by the clock of the store (`Date` minus `Last-Modified`), so that a wrong clock of a
+   * machine does no harm. Absent if the store does not say.
+   */
+  ageMs?: number | undefined;
 }
 
 /** An object in a listing. */
@@ -36,7 +41,7 @@ export interface CacheBody {
 export interface CacheStore {
   /** For messages: the URL without secrets. */
   readonly name: string;
-  /** `undefined` if there is no such object. Rejects if it has more than `maxBytes`. */
+  /** `undefined` if there is no such object. Rejects with an IntegrityError if it has more than `maxBytes`. */
   read(key: string, maxBytes: number, signal?: AbortSignal): Promise<CacheEntry | undefined>;
   /** Streams a large object; `undefined` if there is none. */
   open(

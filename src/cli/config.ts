@@ -2,6 +2,7 @@ import type { ContainerConfig, ContainerListConfig } from "../container/config.t
 import type { ServerConfig } from "../server/config.ts";
 import type { AskConfig } from "./flags/ask.ts";
 import type { AssetsConfig } from "./flags/assets.ts";
+import type { PruneConfig } from "./flags/cache.ts";
 import type {
   HistoryConfig,
   ReleasesConfig,
@@ -24,6 +25,7 @@ export type Config =
   | VerifyConfig
   | RegistryConfig
   | SignIndexConfig
+  | PruneConfig
   | LocalConfig;
 type DeployingConfig = AssetsConfig | ServerConfig | ContainerConfig;
 
@@ -54,6 +56,7 @@ const READERS: Readonly<Record<CommandName, () => Promise<ReadConfig>>> = {
   explain: () => readerOfQuestion("explain"),
   verify: async () => (await import("./flags/verify.ts")).readVerify,
   registry: async () => (await import("./flags/registry.ts")).readGateway,
+  "cache prune": async () => (await import("./flags/cache.ts")).readPrune,
   "sign-index": async () => (await import("./flags/sign_index.ts")).readSignIndex,
   status: async () => (await import("./flags/local.ts")).readStatus,
   history: async () => (await import("./flags/local.ts")).readHistory,

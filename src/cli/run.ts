@@ -70,6 +70,7 @@ const COMMANDS: Loaders = {
   explain: async () => (await import("./commands/explain.ts")).runExplain,
   verify: async () => (await import("./commands/verify.ts")).runVerify,
   registry: async () => (await import("./commands/registry.ts")).runRegistry,
+  "cache prune": async () => (await import("./commands/cache_prune.ts")).runPrune,
   "sign-index": async () => (await import("./commands/sign_index.ts")).runSignIndex,
   status: async () => (await import("./steer/status.ts")).runStatus,
   history: async () => (await import("./steer/history.ts")).runHistory,

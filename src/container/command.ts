@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { runAgent } from "../agent/agent.ts";
 import type { CommandContext } from "../agent/context.ts";
 import { loadConfigured } from "../agent/open_configured.ts";
+import { openSharedCache } from "../agent/shared_cache.ts";
 import { ConfigError } from "../core/error.ts";
 import { redactUrl } from "../core/url.ts";
 import { openReleaseDirectory } from "../deployers/release_directory.ts";
@@ -19,7 +20,9 @@ export async function runContainer(
   context: CommandContext,
 ): Promise<number> {
   const { env, signals } = context;
-  const { registry, locator } = await loadConfigured(config, context);
+  const own = await loadConfigured(config, context);
+  const { locator } = own;
+  const { registry } = await openSharedCache(config, own, context);
   if (!isImageRegistry(registry))
     throw new ConfigError(
       `Cannot use --registry "${redactUrl(config.registry)}": it has no images`,

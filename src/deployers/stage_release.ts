@@ -1,4 +1,5 @@
 import { stat } from "node:fs/promises";
+import type { SharedArtifacts } from "../cache/shared_artifacts.ts";
 import type { Context } from "../core/context.ts";
 import { ArchiveError, HostError, IntegrityError } from "../core/error.ts";
 import type { Proof } from "../core/proof.ts";
@@ -7,9 +8,13 @@ import type { Candidate, Deployer } from "../deploy/deployer.ts";
 import { EXTRACT_LIMITS } from "../host/archive/budget.ts";
 import { extractArchive, placeFile } from "../host/archive/extract.ts";
 import { isDiskFull } from "../host/download/disk_space.ts";
-import { type Downloaded, downloadArtifact } from "../host/download/download.ts";
+import {
+  type Downloaded,
+  type DownloadRequest,
+  downloadArtifact,
+} from "../host/download/download.ts";
 import { cleanStaging } from "../host/download/part_file.ts";
-import { hashOfFile } from "../host/download/read_file.ts";
+import { hashOfFile, streamFile } from "../host/download/read_file.ts";
 import { isProgram } from "../host/process/program_file.ts";
 import { syncFileSystem } from "../host/process/sync_file_system.ts";
 import { archiveKind } from "../platform/artifact_kind.ts";
@@ -22,6 +27,8 @@ export type StageRelease = Deployer["stage"];
 
 interface StageOptions extends Pick<Context, "clock" | "emit"> {
   registry: Registry;
+  /** Where machines share artifacts. Defaults to none. */
+  artifacts?: SharedArtifacts | undefined;
   directory: ReleaseDirectory;
   /** Creates the directory from which an interrupted download is resumed. */
   downloads(): Promise<string>;
@@ -38,16 +45,9 @@ export function stageRelease(options: StageOptions): StageRelease {
     const { artifact, release } = candidate;
     const { registry, maxArtifactBytes: maxBytes, clock, emit } = options;
     const downloads = await options.downloads();
-    const downloaded = await downloadArtifact({
-      artifact,
-      tag: release.tag,
-      directory: downloads,
-      maxBytes,
-      open: (open) => registry.open(artifact, open),
-      clock,
-      emit,
-      signal,
-    });
+    const request = { artifact, tag: release.tag, directory: downloads, maxBytes };
+    const open: DownloadRequest["open"] = (asked) => registry.open(artifact, asked);
+    const downloaded = await download({ ...request, open, clock, emit, signal }, options);
     const digest = `sha256:${downloaded.sha256}`;
     const proofs = await prove(candidate, downloaded, options, signal);
     if (proofs.length === 0 && artifact.digest === undefined && unverified !== artifact.url) {
@@ -76,6 +76,15 @@ export function stageRelease(options: StageOptions): StageRelease {
     });
     return { directory: name, digest, proofs };
   };
+}
+
+function download(request: DownloadRequest, { artifacts }: StageOptions): Promise<Downloaded> {
+  if (artifacts === undefined) return downloadArtifact(request);
+  return artifacts.obtain({
+    ...request,
+    download: (open) => downloadArtifact({ ...request, open }),
+    bodyOf: ({ path, bytes }) => ({ bytes, open: (offset) => streamFile(path, offset) }),
+  });
 }
 
 async function prove(

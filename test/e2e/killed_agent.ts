@@ -68,6 +68,7 @@ const config: AssetsConfig = {
   command: "assets",
   registry: REGISTRY,
   slot: undefined,
+  cache: undefined,
   calver: undefined,
   logLevel: undefined,
   logFormat: undefined,

@@ -10,6 +10,7 @@ export type DeployConfig = ReturnType<typeof readDeploying>;
 export function readDeploying(argv: ParsedArgv) {
   return {
     ...readCommon(argv, readRegistry(argv)),
+    cache: text(argv, "cache"),
     intervalMs: duration(argv, "interval", 1000),
     once: argv.flag("once"),
     beforeDeployHook: text(argv, "before-deploy-hook"),

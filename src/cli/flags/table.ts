@@ -14,6 +14,7 @@ export type CommandName =
   | "verify"
   | "registry"
   | "sign-index"
+  | "cache prune"
   | "status"
   | "history"
   | "releases"
@@ -128,6 +129,14 @@ export const commandGroups: Readonly<Record<string, readonly CommandSpec[]>> = {
       example: "dewy verify ghr://owner/repo --verify github=owner/repo",
     },
   ],
+  Fleet: [
+    {
+      name: "cache prune",
+      usage: "cache prune --cache <url> [flags]",
+      summary: "Remove artifacts and answers from a shared cache that nobody has used for long",
+      example: "dewy cache prune --cache s3://eu-west-1/bucket/app --older-than 14d",
+    },
+  ],
   Publishing: [
     {
       name: "sign-index",
@@ -219,6 +228,7 @@ const GIB = 1024 ** 3;
 const SERVER: readonly CommandName[] = ["server"];
 const ASSETS: readonly CommandName[] = ["assets"];
 const CONTAINER: readonly CommandName[] = ["container"];
+const CACHE: readonly CommandName[] = ["cache prune"];
 const LIST: readonly CommandName[] = ["container list"];
 const GATEWAY: readonly CommandName[] = ["registry"];
 const ASKING: readonly CommandName[] = ["check", "explain", "verify"];
@@ -243,7 +253,7 @@ export const STEERING = [
 /** The commands that act on one or several instances of this machine. */
 const ONE_INSTANCE: readonly CommandName[] = ["history", "releases", ...STEERING];
 const LOCAL: readonly CommandName[] = ["status", ...ONE_INSTANCE];
-const ALL: readonly CommandName[] = [...CONNECTED, ...LIST, ...LOCAL];
+const ALL: readonly CommandName[] = [...CONNECTED, ...LIST, ...CACHE, ...LOCAL];
 
 /** The flags under the headings of `--help`, both in its order. */
 export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
@@ -359,6 +369,32 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       commands: FETCHING,
       description:
         "Name of this instance for dewy status and other commands (default: the directory's name)",
+    },
+    {
+      name: "cache",
+      short: "c",
+      value: "<url>",
+      commands: DEPLOYING,
+      description:
+        "A bucket or directory in which machines share artifacts and, with registry-ttl=, the answers of the registry",
+    },
+    {
+      name: "cache",
+      short: "c",
+      value: "<url>",
+      commands: CACHE,
+      description: "The cache to prune",
+    },
+    {
+      name: "older-than",
+      value: "<duration>",
+      commands: CACHE,
+      description: "How long artifacts are kept after they were uploaded (default: 30d)",
+    },
+    {
+      name: "dry-run",
+      commands: CACHE,
+      description: "List what would be removed, and remove nothing",
     },
     {
       name: "dry-run",

@@ -78,7 +78,7 @@ describe("parseArgv refuses", () => {
     [["assets", "--intervall=5"], "unknown flag --intervall; did you mean --interval?"],
     [["assets", "--zzzzzz"], "unknown flag --zzzzzz"],
     [["assets", "-dx"], /^unknown flag -dx$/],
-    [["assets", "-c", "/tmp/cache"], /^unknown flag -c$/],
+    [["assets", "-z", "/tmp/cache"], /^unknown flag -z$/],
     [["assets", "--registry.x=1"], "unknown flag --registry.x"],
     [["assets", "--__proto__=1"], "unknown flag --__proto__"],
     [["assets", "--no-once"], "unknown flag --no-once"],

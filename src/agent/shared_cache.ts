@@ -1,0 +1,49 @@
+import { hostname } from "node:os";
+import type { SharedArtifacts } from "../cache/shared_artifacts.ts";
+import type { CommonConfig } from "../cli/flags/common.ts";
+import type { Registry } from "../core/types.ts";
+import type { LocatorBase } from "../registries/driver.ts";
+import type { CommandContext } from "./context.ts";
+
+type Config = Pick<CommonConfig, "registry" | "slot" | "calver"> & { cache?: string | undefined };
+
+export interface SharedCache {
+  /** The registry, whose answers are shared if the cache's URL says so. */
+  registry: Registry;
+  /** Absent without `--cache`. */
+  artifacts?: SharedArtifacts | undefined;
+}
+
+/** Opens the cache of `--cache`. No request is sent. */
+export async function openSharedCache(
+  config: Config,
+  { registry, locator }: { registry: Registry; locator: LocatorBase },
+  context: CommandContext,
+): Promise<SharedCache> {
+  if (config.cache === undefined) return { registry };
+  const { openCache } = await import("../cache/open.ts");
+  const { SharedArtifacts } = await import("../cache/shared_artifacts.ts");
+  const { clock, emit, io } = context;
+  const caches = context.caches ?? (await import("../cache/table.ts")).caches;
+  const { store, registryTtlMs: ttlMs } = await openCache(config.cache, caches, io);
+  const shared = { store, node: `${hostname()}:${process.pid}`, clock, emit };
+  const artifacts = new SharedArtifacts(shared);
+  // The files of a directory are those of one machine.
+  if (ttlMs === 0 || locator.type === "file") return { registry, artifacts };
+  const { shareRegistry } = await import("../cache/shared_registry.ts");
+  const { calver } = locator;
+  const question = { scope: scopeOf(config, locator), platform: io.platform, calver };
+  return { registry: shareRegistry(registry, { ...shared, ...question, ttlMs }), artifacts };
+}
+
+/** What the answer depends on: the URL, and what flags and `GITHUB_ARTIFACT` add to it. */
+function scopeOf({ registry, slot, calver }: Config, { artifact }: LocatorBase): string {
+  const added = new URLSearchParams();
+  if (slot) added.set("slot", slot);
+  if (calver) added.set("calver", calver);
+  const hasArtifact = /[?&]artifact=/.test(registry);
+  if (artifact !== "" && !hasArtifact) added.set("artifact", artifact);
+  const query = added.toString();
+  if (query === "") return registry;
+  return `${registry}${registry.includes("?") ? "&" : "?"}${query}`;
+}

@@ -1,0 +1,187 @@
+import type { Clock } from "../core/clock.ts";
+import { parseDigest } from "../core/digest.ts";
+import { DewyError, IntegrityError } from "../core/error.ts";
+import type { EventSink } from "../core/event.ts";
+import type { Artifact, OpenOptions } from "../core/types.ts";
+import { Claim } from "./claim.ts";
+import { artifactKey } from "./keys.ts";
+import { pruneCache } from "./prune.ts";
+import { Care } from "./trouble.ts";
+import type { CacheBody, CacheStore } from "./types.ts";
+
+export interface SharedArtifactsOptions {
+  store: CacheStore;
+  /** This process, unique among those that share the store: `<host>:<pid>`. */
+  node: string;
+  clock: Clock;
+  emit: EventSink;
+  /** From 0 to 1. Defaults to `Math.random`. */
+  random?: (() => number) | undefined;
+}
+
+type OpenArtifact = (options: OpenOptions) => Promise<ReadableStream<Uint8Array>>;
+
+/** An artifact that a machine needs, and how it downloads it. */
+export interface Wanted<T> {
+  tag: string;
+  artifact: Artifact;
+  /** Opens it at the registry. */
+  open: OpenArtifact;
+  /** Downloads it, and rejects with an IntegrityError if the bytes are not those that the registry states. */
+  download(open: OpenArtifact): Promise<T>;
+  /** The bytes of a finished download. */
+  bodyOf(downloaded: T): CacheBody;
+  signal: AbortSignal;
+}
+
+const FIRST_WAIT_MS = 500;
+const MAX_WAIT_MS = 5_000;
+/** However often its owner renews a claim. */
+const PATIENCE_MS = 10 * 60_000;
+const UPLOAD_MS = 15 * 60_000;
+const OPEN_MS = 30_000;
+const PRUNE_MS = 60_000;
+
+/**
+ * Fetches each artifact once for all machines with the same store: one downloads it and, once its digest was checked,
+ * uploads it; the others take it from the store and check it in the same way. An artifact without a cryptographic digest
+ * is not shared: nobody could check what another machine has written.
+ */
+export class SharedArtifacts {
+  readonly #options: SharedArtifactsOptions;
+  readonly #care: Care;
+  readonly #pruning: Care;
+
+  constructor(options: SharedArtifactsOptions) {
+    this.#options = options;
+    const { store, clock, emit } = options;
+    const instead = "this machine downloads artifacts from the registry";
+    const common = { name: store.name, clock, emit };
+    this.#care = new Care({ ...common, instead });
+    this.#pruning = new Care({ ...common, instead: "expired objects stay in it" });
+  }
+
+  async obtain<T>(wanted: Wanted<T>): Promise<T> {
+    const { tag, artifact, signal } = wanted;
+    const { digest } = artifact;
+    if (digest === undefined || !isCryptographic(digest)) return wanted.download(wanted.open);
+    const key = await artifactKey(tag, artifact.url, digest);
+    const taken = await this.#take(key, wanted);
+    if (taken.kind === "done") return taken.downloaded;
+    if (taken.kind === "failed") return wanted.download(wanted.open);
+    // Without conditional writes, several machines may fetch the same artifact.
+    if (!(await this.#care.isAtomic(this.#options.store, signal)))
+      return this.#fetchForAll(key, wanted);
+    return this.#fetchOrFollow(key, wanted);
+  }
+
+  async #fetchOrFollow<T>(key: string, wanted: Wanted<T>): Promise<T> {
+    const { store, clock, node } = this.#options;
+    const { signal } = wanted;
+    const claim = new Claim(key, { store, care: this.#care, clock, node });
+    const start = clock.monotonic();
+    for (let attempt = 0; clock.monotonic() - start < PATIENCE_MS; attempt += 1) {
+      const outcome = await claim.take(signal);
+      if (outcome === "failed") break;
+      if (outcome === "held") return claim.during(() => this.#fetchForAll(key, wanted));
+      await clock.sleep(this.#pause(attempt), signal);
+      if (await claim.isTaken(signal)) continue;
+      const taken = await this.#take(key, wanted);
+      if (taken.kind === "done") return taken.downloaded;
+      if (taken.kind === "failed") break;
+    }
+    return wanted.download(wanted.open);
+  }
+
+  /** Takes it from the store. What a broken transfer leaves out comes from the registry. */
+  async #take<T>(key: string, wanted: Wanted<T>): Promise<Taken<T>> {
+    let calls = 0;
+    let hasEnded = false;
+    const flush = (): void => {
+      hasEnded = true;
+    };
+    const open: OpenArtifact = async (options) => {
+      calls += 1;
+      if (calls > 1) return wanted.open(options);
+      const opened = await this.#open(key, options, wanted);
+      if ("error" in opened) throw new NotInStore("failed");
+      if (opened.value === undefined) throw new NotInStore("missing");
+      options.onValidator?.(undefined);
+      return opened.value.pipeThrough(new TransformStream({ flush }));
+    };
+    try {
+      const downloaded = await wanted.download(open);
+      // Unlike a broken transfer, an object that is too short would cost every machine a download.
+      if (calls > 1 && hasEnded) await this.#removeWrong(key, wanted);
+      return { kind: "done", downloaded };
+    } catch (error) {
+      if (error instanceof NotInStore) return { kind: error.why };
+      if (!(error instanceof IntegrityError && error.retryable)) throw error;
+      await this.#removeWrong(key, wanted);
+      return { kind: "missing" };
+    }
+  }
+
+  #open(key: string, { offset }: OpenOptions, { signal }: Pick<Wanted<unknown>, "signal">) {
+    const { store } = this.#options;
+    // The stream outlives the deadline.
+    return this.#care.try(
+      "read",
+      signal,
+      (limited) => store.open(key, { offset, signal: AbortSignal.any([signal, limited]) }),
+      OPEN_MS,
+    );
+  }
+
+  async #removeWrong<T>(key: string, { artifact, tag, signal }: Wanted<T>): Promise<void> {
+    const { store, emit } = this.#options;
+    const fields = { cache: store.name, tag, artifact: artifact.name, key };
+    const message = "The cache has other bytes than the registry states; they are replaced";
+    emit({ type: "warning", important: true, message, fields });
+    await this.#care.try("write to", signal, (limited) => store.remove(key, limited));
+  }
+
+  async #fetchForAll<T>(key: string, wanted: Wanted<T>): Promise<T> {
+    const { store } = this.#options;
+    const { signal } = wanted;
+    const downloaded = await wanted.download(wanted.open);
+    const body = wanted.bodyOf(downloaded);
+    const upload = (limited: AbortSignal): Promise<void> => store.upload(key, body, limited);
+    const uploaded = await this.#care.try("upload to", signal, upload, UPLOAD_MS);
+    if ("value" in uploaded) await this.#prune(signal);
+    return downloaded;
+  }
+
+  /** Once a release, by the machine that has uploaded it. */
+  async #prune(signal: AbortSignal): Promise<void> {
+    const { store, clock } = this.#options;
+    const now = clock.now();
+    const prune = (limited: AbortSignal) => pruneCache(store, { now, signal: limited });
+    await this.#pruning.try("prune", signal, prune, PRUNE_MS);
+  }
+
+  #pause(attempt: number): number {
+    const { random = Math.random } = this.#options;
+    const longest = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 1.5 ** attempt);
+    return longest * (0.5 + random() / 2);
+  }
+}
+
+type Taken<T> = { kind: "done"; downloaded: T } | { kind: "missing" } | { kind: "failed" };
+
+/** Ends a download at once. */
+class NotInStore extends DewyError {
+  readonly why: "missing" | "failed";
+
+  constructor(why: NotInStore["why"]) {
+    super("The artifact is not in the cache", { code: "not-found", fault: "remote" });
+    this.why = why;
+  }
+}
+
+const CRYPTOGRAPHIC = new Set(["sha256", "sha384", "sha512", "sha1", "md5"]);
+
+/** Whether other bytes of the same digest cannot be found. For a given file this holds for MD5 and SHA-1 as well. */
+function isCryptographic(digest: string): boolean {
+  return CRYPTOGRAPHIC.has(parseDigest(digest)?.algorithm ?? "");
+}
