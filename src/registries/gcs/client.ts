@@ -64,7 +64,7 @@ export function gcsHttp(bucket: string, address: GcsAddress, context: GcsContext
       context.emit({ type: "anonymous", host: new URL(address.bucket).host });
     }
     const headers = { ...request.headers, ...credentials };
-    return { ...request, headers, toError, redirect: "error" };
+    return { ...request, headers, redirect: "error" };
   }
 
   /** A revoked token is replaced once; without a token, credentials are searched for again the next time. */
