@@ -57,27 +57,23 @@ export function gcsHttp(bucket: string, address: GcsAddress, context: GcsContext
   const toError = gcsError(bucket, auth);
   let isAnnounced = false;
 
-  async function complete(request: HttpRequest): Promise<HttpRequest> {
-    const credentials = (await auth?.headers(request.signal)) ?? {};
-    if (auth !== undefined && auth.source === undefined && !isAnnounced) {
-      isAnnounced = true;
-      context.emit({ type: "anonymous", host: new URL(address.bucket).host });
-    }
-    const headers = { ...request.headers, ...credentials };
-    return { ...request, headers, toError, redirect: "error" };
-  }
-
   /** A revoked token is replaced once; without a token, credentials are searched for again the next time. */
   async function authorized<T>(
     request: HttpRequest,
     send: (request: HttpRequest) => Promise<T>,
   ): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
-      const ready = await complete(request);
+      const credentials = (await auth?.headers(request.signal)) ?? {};
+      if (auth !== undefined && auth.source === undefined && !isAnnounced) {
+        isAnnounced = true;
+        context.emit({ type: "anonymous", host: new URL(address.bucket).host });
+      }
       let isRejected = false;
       try {
         return await send({
-          ...ready,
+          ...request,
+          headers: { ...request.headers, ...credentials },
+          redirect: "error",
           toError: (failure) => {
             const isAnonymous = auth?.source === undefined;
             isRejected = failure.status === 401 || (failure.status === 403 && isAnonymous);
