@@ -17,7 +17,7 @@ export function beginRollout(
   return {
     tag,
     startedAt: now,
-    waves: [...waves, { percent: 100 }],
+    waves: endWithAll(waves),
     hosts: rankHosts(hosts, tag),
     wave: 0,
     waveSince: now,
@@ -26,6 +26,12 @@ export function beginRollout(
     maxFailures,
     previous: last?.state === "done" ? last.tag : last?.previous,
   };
+}
+
+function endWithAll(waves: readonly WaveSize[]): readonly WaveSize[] {
+  const last = waves.at(-1);
+  const endsWithAll = last !== undefined && "percent" in last && last.percent >= 100;
+  return endsWithAll ? waves : [...waves, { percent: 100 }];
 }
 
 /** The rollout after what its members report; the same object if nothing changes. */

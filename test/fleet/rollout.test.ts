@@ -42,3 +42,8 @@ test("a rollout without a wave complete stays as it is", () => {
   const rollout = begin();
   expect(advanceRollout(rollout, first("held"), 0, TTL)).toBe(rollout);
 });
+
+test("a last wave of 100% is not repeated", () => {
+  const plan = { ...PLAN, waves: [{ hosts: 1 }, { percent: 100 }] };
+  expect(beginRollout(plan, HOSTS, undefined, 0).waves).toEqual(plan.waves);
+});
