@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { ROOT, runtimes } from "../runtime/runtimes.ts";
@@ -44,6 +44,14 @@ async function deployed(): Promise<{ publisher: Publisher; cwd: string; once: re
   return { publisher, cwd, once };
 }
 
+/** A lock file that a killed dewy had not written yet is left alone while it might still be written. */
+async function letMinutesPass(cwd: string): Promise<void> {
+  const minutesAgo = new Date(Date.now() - 120_000);
+  for (const name of await readdir(join(cwd, ".dewy"))) {
+    if (name.endsWith(".tmp")) await utimes(join(cwd, ".dewy", name), minutesAgo, minutesAgo);
+  }
+}
+
 describe("dewy killed by SIGKILL", () => {
   it.each([
     ...LAST_OLD.map((boundary) => [boundary, "v1.0.0"] as const),
@@ -81,6 +89,7 @@ describe("dewy killed by SIGKILL", () => {
       await dewy.ended();
       expect(await liveVersion(cwd)).toMatch(/^v1\./);
     }
+    await letMinutesPass(cwd);
     expect((await runDewy(cli, once, { cwd })).code).toBe(0);
     expect(await liveVersion(cwd)).toBe("v1.1.5");
     await expectTidy(cwd);
