@@ -81,6 +81,22 @@ export type RunHook = (
   signal: AbortSignal,
 ) => Promise<HookResult | undefined>;
 
+/** What a fleet answers to a host that wants to take a version. */
+export type FleetVerdict =
+  | { kind: "go" }
+  | { kind: "wait"; reason: string }
+  /** Nothing runs on the host yet: it takes the version last rolled out completely. */
+  | { kind: "instead"; tag: string; reason: string };
+
+/** Decides when this host may take a version that its registry offers. */
+export interface FleetGate {
+  /** Asked before each automatic deploy. Trouble with the store is a wait; rejects only if the signal is aborted. */
+  admit(
+    version: { tag: string; running: string | undefined },
+    signal: AbortSignal,
+  ): Promise<FleetVerdict>;
+}
+
 export interface DeployContext extends Pick<Context, "clock" | "emit"> {
   registry: Registry;
   deployer: Deployer;
@@ -97,4 +113,6 @@ export interface DeployContext extends Pick<Context, "clock" | "emit"> {
   verify?: VerifyPolicy;
   /** The name of this machine, for the audit record. */
   host: string;
+  /** Absent without `--fleet`. */
+  fleet?: FleetGate | undefined;
 }

@@ -1,9 +1,11 @@
-/** One machine of a fleet. Its record is the object `fleet/<name>/members/<host>.json`. */
+/** One machine of a fleet: the object `fleet/<name>/members/<host>.json`, which only this machine writes. */
 export interface Member {
+  /** Grows with every write, so that no two writes have the same bytes. */
+  revision: number;
   /** The host's name, unique in the fleet. */
   host: string;
-  /** When the host last wrote the record, in milliseconds since the epoch, by its own clock. */
-  seenAt: number;
+  /** Identifies the dewy that writes the record: two machines of one name are noticed. */
+  instance: string;
   /** What runs; absent where nothing does. */
   tag?: string | undefined;
   /** What the host does with the version of the rollout. */
@@ -13,45 +15,57 @@ export interface Member {
 export interface MemberTask {
   tag: string;
   phase:
+    /** It would take the version, once its turn has come. */
     | "waiting"
-    /** It may not take the version now: pinned, paused, outside its window, or too young a release. */
+    /** It may not take the version now: pinned, paused, outside its window, too young a release, not offered here. */
     | "held"
     | "deploying"
+    /** The version runs, and is watched for `--rollout-bake`. */
     | "baking"
     | "done"
+    /** The deploy failed, and the version before it runs again. */
     | "failed"
+    /** Gone back because the rollout was halted or aborted. */
     | "rolled-back";
-  /** Why it waits, or why it failed. */
+  /** Why it is held, or why it failed. */
   reason?: string | undefined;
-  /** When the phase began. */
-  since: number;
 }
 
-/** A rollout. Its record is the object `fleet/<name>/rollout.json`, changed by compare-and-swap only. */
+/** A rollout: the object `fleet/<name>/rollout.json`, changed by compare-and-swap only. */
 export interface Rollout {
+  /** Grows with every write, so that no two writes have the same bytes. */
+  revision: number;
+  /** What is rolled out, without secrets, so that two apps do not share a fleet by mistake. */
+  registry: string;
   tag: string;
-  startedAt: number;
-  /** The shares or counts of the waves: `1`, `10%`, `100%`. */
   waves: readonly WaveSize[];
-  /** The members when it began. Who joins later takes the last wave. */
+  maxFailures: number;
+  /** The members when it began, by rank. Who joins later takes the last wave. */
   hosts: readonly string[];
   /** The wave that may take the version, from 0. */
   wave: number;
-  waveSince: number;
-  state: "running" | "halted" | "done" | "aborted";
-  /** Hosts whose deploy failed, or that vanished during it. */
-  failed: readonly string[];
-  maxFailures: number;
-  /** Why it halted, or by whom it was aborted. */
+  state: "running" | "halted" | "aborted" | "done";
+  /** Hosts that were held or gone before they took the version. The next ranks stand in for them. */
+  passed: readonly string[];
+  /** Hosts that took the version before the last wave, added before they do so. In the last wave, their own records tell. */
+  started: readonly string[];
+  /** Hosts whose deploy failed, and on which the version does not run any more. */
+  failed: readonly HostFailure[];
+  /** Hosts that took the version and vanished before the end of their bake. It may still run there. */
+  lost: readonly string[];
+  /** Hosts whose failures an operator has forgiven by resuming. */
+  forgiven: readonly string[];
+  /** Why it was halted, or who has aborted it. */
   reason?: string | undefined;
   /** The version last rolled out completely. */
   previous?: string | undefined;
+  /** A newer version, which is rolled out when the wave is complete. */
+  next?: string | undefined;
+}
+
+export interface HostFailure {
+  host: string;
+  reason: string;
 }
 
 export type WaveSize = { hosts: number } | { percent: number };
-
-/** What a host is to do with a version that its registry names. */
-export type FleetVerdict =
-  | { kind: "go" }
-  | { kind: "wait"; reason: string }
-  | { kind: "roll-back"; to: string; reason: string };
