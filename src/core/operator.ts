@@ -17,5 +17,5 @@ export function operatorText({ user, message }: Operator): string {
   return message === undefined ? user : `${user}: "${message}"`;
 }
 
-/** The user of what a fleet's rollout has a host do. */
-export const FLEET_USER = "fleet";
+/** The user of what the rollout of a fleet has a host do. No account has such a name. */
+export const FLEET_USER = "the fleet";

@@ -65,14 +65,14 @@ function named(flag: string, value: string): string {
   );
 }
 
-/** `1,10%,100%`: each wave has more hosts than the one before. */
+/** `1,10%,100%`: each wave has more hosts than the previous one. */
 function readWaves(value: string): readonly Wave[] {
   const waves = value.split(",").map((part) => readWave(part.trim(), value));
   if (waves.length > MAX_WAVES) throw badWaves(value, `more than ${MAX_WAVES} waves`);
   for (const [index, wave] of waves.entries()) {
     const earlier = waves.slice(0, index);
     if (earlier.some((one) => isAtLeast(one, wave))) {
-      throw badWaves(value, "each wave must have more hosts than the one before");
+      throw badWaves(value, "each wave must have more hosts than the previous one");
     }
   }
   return waves;
