@@ -16,3 +16,6 @@ export interface Operator {
 export function operatorText({ user, message }: Operator): string {
   return message === undefined ? user : `${user}: "${message}"`;
 }
+
+/** The user of what a fleet's rollout has a host do. */
+export const FLEET_USER = "fleet";
