@@ -14,8 +14,7 @@ export interface Member {
 
 export interface MemberTask {
   tag: string;
-  phase:
-    /** It would take the version, once its turn has come. */
+  phase: /** It would take the version, once its turn has come. */
     | "waiting"
     /** It may not take the version now: pinned, paused, outside its window, too young a release, not offered here. */
     | "held"
@@ -61,6 +60,8 @@ export interface Rollout {
   reason?: string | undefined;
   /** The version last rolled out completely. */
   previous?: string | undefined;
+  /** After a time in which no host could write. Until then, in the store's time, silent hosts count as alive. */
+  graceUntil?: number | undefined;
   /** A newer version, which is rolled out when the wave is complete. */
   next?: string | undefined;
 }
