@@ -514,6 +514,57 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
         "Never deploy a version automatically that is lower than the highest one deployed here, not even if that was deleted; the rules of --verify imply it",
     },
   ],
+  Fleet: [
+    {
+      name: "fleet",
+      value: "<name>",
+      commands: DEPLOYING,
+      description:
+        "Fleet that this host belongs to: its hosts take a new version in waves, and agree through the bucket of --cache",
+    },
+    {
+      name: "fleet-host",
+      value: "<name>",
+      commands: DEPLOYING,
+      description: "Name of this host, unique in the fleet (default: the host name)",
+    },
+    {
+      name: "rollout",
+      value: "<waves>",
+      commands: DEPLOYING,
+      description:
+        "How many hosts take a version, wave by wave: numbers of hosts and shares of the fleet; the last wave is always all hosts",
+      default: "1,10%,100%",
+    },
+    {
+      name: "rollout-bake",
+      value: "<duration>",
+      commands: DEPLOYING,
+      description: "How long a version must run on a host before it counts as good there",
+      default: 10 * MINUTE,
+    },
+    {
+      name: "max-failures",
+      value: "<number>",
+      commands: DEPLOYING,
+      description: "How many hosts may fail before the rollout is halted on all hosts",
+      default: 0,
+    },
+    {
+      name: "member-ttl",
+      value: "<duration>",
+      commands: DEPLOYING,
+      description:
+        "How long a host that does not report still counts as a member of the fleet, at least 10s",
+      default: 10 * MINUTE,
+    },
+    {
+      name: "rollback-on-halt",
+      commands: DEPLOYING,
+      description:
+        "Go back to the version before if a rollout is halted or aborted after this host has taken the new one",
+    },
+  ],
   Webhooks: [
     {
       name: "webhook-listen",
