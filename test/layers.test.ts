@@ -198,6 +198,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "cli/commands",
   ],
   "cli/log": ["core", "host/process", "cli/flags"],
+  "cli/fleet": ["core", "cache", "fleet", "cli/flags", "agent", "cli/commands"],
   cli: [
     "core",
     "admin",
