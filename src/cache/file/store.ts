@@ -53,7 +53,8 @@ export function openFileCache(locator: FileCacheLocator, context: RegistryContex
   return store;
 }
 
-function pathBelow(base: string, key: string): string {
+/** Throws for a key that leaves the directory. */
+export function pathBelow(base: string, key: string): string {
   const path = join(base, key);
   if (path === base || path.startsWith(base.endsWith(sep) ? base : base + sep)) return path;
   throw illegalKey(key);

@@ -2,9 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
-import { parseCacheUrl } from "../../../src/cache/table.ts";
 import { cacheContract } from "../../contract/cache.ts";
-import { cacheContext } from "../context.ts";
+import { cacheAt } from "../context.ts";
 
 const directories: string[] = [];
 afterAll(() => Promise.all(directories.map((path) => rm(path, { recursive: true }))));
@@ -14,6 +13,6 @@ cacheContract("file", {
   async open() {
     const directory = await mkdtemp(join(tmpdir(), "dewy-cache-"));
     directories.push(directory);
-    return parseCacheUrl(`file://${directory}`).open(cacheContext());
+    return cacheAt(`file://${directory}`);
   },
 });

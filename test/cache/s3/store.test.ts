@@ -1,11 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { parseCacheUrl } from "../../../src/cache/table.ts";
 import type { CacheStore } from "../../../src/cache/types.ts";
 import { cacheContract } from "../../contract/cache.ts";
 import { fakeClock } from "../../fakes/clock.ts";
 import { fetchOf, type Handler } from "../../fakes/handler.ts";
 import { type FakeS3, fakeS3 } from "../../fakes/s3.ts";
-import { cacheContext } from "../context.ts";
+import { cacheAt } from "../context.ts";
 
 const env = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret" };
 const MIB = 1024 * 1024;
@@ -20,7 +19,7 @@ async function openFake(wrap: (handler: Handler) => Handler = (same) => same): P
   const url = "s3://us-east-1/cache/team?endpoint=http://s3.test";
   const clock = fakeClock({ now: Date.now(), skipUpTo: 10_000 });
   const fetch = fetchOf(wrap(server.handler));
-  const store = await parseCacheUrl(url).open(cacheContext({ env, fetch, clock }));
+  const store = await cacheAt(url, { env, fetch, clock });
   return { store, server };
 }
 
