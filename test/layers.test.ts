@@ -198,6 +198,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "cli/log": ["core", "host/process", "cli/flags"],
   cli: [
     "core",
+    "cache",
     "admin",
     "registries",
     "notifiers",

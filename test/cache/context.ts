@@ -18,3 +18,9 @@ export function cacheContext(io: Partial<RegistryContext> = {}): RegistryContext
 export async function cacheAt(url: string, io?: Partial<RegistryContext>): Promise<CacheStore> {
   return (await openCache(url, caches, cacheContext(io))).store;
 }
+
+export async function collected<T>(items: AsyncIterable<T> | undefined): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items ?? []) all.push(item);
+  return all;
+}

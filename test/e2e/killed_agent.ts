@@ -135,6 +135,7 @@ process.exitCode = await runAgent(
     io: hostIo,
     registries: hostRegistries,
     notifiers: {},
+    caches: {},
     redactor,
     version: "test",
   },
