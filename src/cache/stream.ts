@@ -21,7 +21,7 @@ export async function entryOf(
   };
 }
 
-/** A missing bucket looks like a missing object here; a write tells which. */
+/** A missing bucket looks like a missing object here. Its first write reports it. */
 export async function unlessMissing<T>(found: Promise<T>): Promise<T | undefined> {
   try {
     return await found;

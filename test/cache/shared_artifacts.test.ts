@@ -147,7 +147,7 @@ describe("an artifact", () => {
   });
 });
 
-test("events tell who has fetched an artifact, and for whom", async () => {
+test("an event says whether it came from the cache", async () => {
   const { host, store } = fleet();
   const [a, b] = [host("a"), host("b")];
   await a.obtain();

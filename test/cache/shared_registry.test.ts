@@ -139,7 +139,7 @@ describe("a shared answer", () => {
   });
 });
 
-test("events tell who has asked the registry, and for whom", async () => {
+test("is an event: a hit, a miss, or a failure of the store", async () => {
   const { clock, host, store } = fleet();
   const [a, b] = [host("a"), host("b")];
   await a.poll();

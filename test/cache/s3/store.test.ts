@@ -122,7 +122,7 @@ test("where leftovers cannot be listed, there are none", async () => {
   expect(await collected(store.leftovers?.("artifacts/"))).toEqual([]);
 });
 
-test("a missing object is no error, and a missing bucket is one for who writes", async () => {
+test("a missing object is not an error, and a missing bucket is one when it is written to", async () => {
   const store = await cacheAt("s3://us-east-1/other?endpoint=http://s3.test", {
     env,
     fetch: fetchOf(fakeS3("cache", Date.now).handler),
