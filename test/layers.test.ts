@@ -201,6 +201,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "cli/fleet": ["core", "cache", "fleet", "cli/flags", "agent", "cli/commands"],
   cli: [
     "core",
+    "cache",
     "admin",
     "registries",
     "notifiers",

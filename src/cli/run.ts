@@ -53,7 +53,8 @@ type LoadTables = () => Promise<DriverTables>;
 async function loadDriverTables(): Promise<DriverTables> {
   const { hostRegistries: registries } = await import("../host/registries.ts");
   const { notifiers } = await import("../notifiers/table.ts");
-  return { registries, notifiers };
+  const { caches } = await import("../cache/table.ts");
+  return { registries, notifiers, caches };
 }
 
 type RunCommand<C> = (config: C, context: CommandContext) => Promise<number>;
@@ -133,9 +134,10 @@ async function printHelp(
 }
 
 /** A driver with several schemes appears once. */
-function drivers({ registries, notifiers }: DriverTables): HelpTables {
+function drivers({ registries, notifiers, caches }: DriverTables): HelpTables {
   return {
     registries: Object.values(registries),
+    caches: Object.values(caches),
     notifiers: [...new Set(Object.values(notifiers))],
   };
 }
@@ -160,8 +162,9 @@ async function fail(
   }
   if (!(error instanceof DewyError)) throw error;
   const { redactorOf } = await import("../agent/redactor.ts");
-  const { registries, notifiers } = await loadTables();
-  const message = printable(redactorOf(registries, notifiers)(io.env)(error.message), "\n");
+  const { registries, notifiers, caches } = await loadTables();
+  const redact = redactorOf(registries, notifiers, caches)(io.env);
+  const message = printable(redact(error.message), "\n");
   if (json) {
     const { code, fault, retryable } = error;
     io.stdout.write(`${JSON.stringify({ kind: "error", code, message, fault, retryable })}\n`);
