@@ -53,6 +53,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "cache/s3": ["core", "http", "registries", "registries/s3"],
   "cache/gcs": ["core", "registries", "registries/gcs", "registries/s3", "http"],
   fleet: ["core", "cache"],
+  "fleet/check": ["core", "http", "host/process"],
   host: ["core", "platform", "registries", "registries/file", "gateway"],
   journal: ["core", "host/files"],
   control: ["core", "host/files", "host/process", "host/sockets"],
@@ -84,6 +85,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   agent: [
     "core",
     "cache",
+    "fleet/check",
     "verify",
     "verify/sigstore",
     "registries",

@@ -1,6 +1,7 @@
 import type { Environment, EnvironmentSpec } from "../core/environment.ts";
 import { createRedactor, type Redact } from "../core/secret.ts";
 import { declarePrintable, type PrintableKeys } from "../core/url.ts";
+import { CHECK_ENVIRONMENT } from "../fleet/check/environment.ts";
 import { hostRegistries } from "../host/registries.ts";
 import { notifiers } from "../notifiers/table.ts";
 import { TELEMETRY_SECRETS } from "../telemetry/environment.ts";
@@ -17,7 +18,7 @@ export function redactorOf(...tables: readonly Table[]): Redactor {
   for (const table of tables) declarePrintable(table);
   const drivers = tables.flatMap((table) => Object.values(table));
   const declared = drivers.flatMap(({ environment }) => environment);
-  const variables = [...declared, ...TELEMETRY_SECRETS];
+  const variables = [...declared, ...TELEMETRY_SECRETS, ...CHECK_ENVIRONMENT];
   return (...environments) => {
     // Made for the first text: a command that logs nothing need not compile the secrets of its environment.
     let redact: Redact | undefined;

@@ -147,7 +147,8 @@ async function open(
   const { openNotifiers } = await import("../notifiers/open.ts");
   const { hostIdentity } = await import("../host/host_identity.ts");
   const registry = redactUrl(config.registry);
-  const instance = { name: "", mode: config.command, directory: "", registry };
+  const { fleet } = config;
+  const instance = { name: "", mode: config.command, directory: "", registry, fleet: fleet?.name };
   const programEnv = isolated(context.env, tables);
   const { caFile } = config;
   const redact = redactor(context.env);

@@ -35,7 +35,11 @@ export type WaitReason =
   | "window"
   | "min-age"
   | "no-downgrade"
-  | "major";
+  | "major"
+  | "fleet";
+
+/** What has changed about the rollout of a fleet. */
+export type RolloutChange = "began" | "wave" | "halted" | "resumed" | "aborted" | "done";
 
 /** Why a generation was started: `start` if it is the first of this dewy process, otherwise the app was restarted. */
 export type StartReason = "start" | "deploy" | "rollback" | "signal" | "operator" | "crash";
@@ -192,6 +196,21 @@ export type DewyEvent =
       reason: string;
       /** When the wait ends by itself; `undefined` if only an operator ends it. */
       until?: Date | undefined;
+    }
+  | {
+      /** The rollout of a fleet has changed: emitted once per fleet, by the host whose write made the change. */
+      type: "rollout";
+      fleet: string;
+      tag: string;
+      change: RolloutChange;
+      /** The wave that may take the version, from 1. */
+      wave: number;
+      waves: number;
+      /** The hosts that may take the version now, and those of the rollout. */
+      hosts: number;
+      of: number;
+      /** Why it was halted, or who has resumed or aborted it. */
+      reason?: string | undefined;
     }
   | {
       /** A poll has ended. */

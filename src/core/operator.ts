@@ -16,3 +16,6 @@ export interface Operator {
 export function operatorText({ user, message }: Operator): string {
   return message === undefined ? user : `${user}: "${message}"`;
 }
+
+/** The user of what the rollout of a fleet has a host do. No account has such a name. */
+export const FLEET_USER = "the fleet";

@@ -1,3 +1,4 @@
+import type { DewyEvent } from "./event.ts";
 import type { Redact } from "./secret.ts";
 
 // C0, DEL, C1, and marks that reorder text: terminals and editors interpret them instead of showing them.
@@ -106,4 +107,23 @@ function editDistance(a: string, b: string): number {
 
 function at(row: readonly number[], index: number): number {
   return row[index] ?? Number.POSITIVE_INFINITY;
+}
+
+/** `rollout of v1.2.0 in fleet web halted at wave 1 of 3: failed on web-7: …` */
+export function rolloutText(event: Extract<DewyEvent, { type: "rollout" }>): string {
+  const { fleet, tag, change, wave, waves, hosts, of, reason } = event;
+  const name = `rollout of ${tag} in fleet ${fleet}`;
+  const because = reason === undefined ? "" : `: ${reason}`;
+  switch (change) {
+    case "began":
+    case "wave":
+      return `${name} ${change === "began" ? "began" : "goes on"}: wave ${wave} of ${waves}, ${hosts} of ${of} hosts`;
+    case "done":
+      return `${name} is done: ${of} hosts`;
+    case "resumed":
+      return `${name} resumed at wave ${wave} of ${waves}${because}`;
+    case "halted":
+    case "aborted":
+      return `${name} ${change} at wave ${wave} of ${waves}${because}; dewy fleet status shows every host`;
+  }
 }

@@ -36,7 +36,7 @@ export interface VersionPolicy extends GatePolicy {
   maxStalenessMs?: number | undefined;
 }
 
-interface ChoiceInput {
+export interface ChoiceInput {
   registry: Registry;
   state: DeployState;
   live: string | undefined;
@@ -48,7 +48,7 @@ interface ChoiceInput {
   signal: AbortSignal;
 }
 
-type Choice = Verdict & {
+export type Choice = Verdict & {
   /** Candidates that `acceptChanged` has accepted. They must be saved before anything else is done. */
   accepted?: readonly Candidate[];
   /** Candidates whose first sight counts for the minimum age. */
@@ -65,10 +65,22 @@ type Verdict =
 const MAX_ROUNDS = 150;
 
 export async function chooseVersion(input: ChoiceInput): Promise<Choice> {
-  const search: Search = { ...input, accepted: [], seen: [], met: new Set(), hasWaiting: false };
-  const { accepted, seen } = search;
+  const search = beginSearch(input);
   const newest = await chooseNewest(search);
-  const verdict = await choosePinned(newest, gated(newest, search), search);
+  return choiceOf(await choosePinned(newest, gated(newest, search), search), search);
+}
+
+/** Chooses the version of a tag, although the registry offers a newer one. `name` is for messages. */
+export async function chooseNamed(tag: string, name: string, input: ChoiceInput): Promise<Choice> {
+  const search = beginSearch(input);
+  return choiceOf((await chooseTag(tag, name, search)) ?? { kind: "stay" }, search);
+}
+
+function beginSearch(input: ChoiceInput): Search {
+  return { ...input, accepted: [], seen: [], met: new Set(), hasWaiting: false };
+}
+
+function choiceOf(verdict: Verdict, { accepted, seen }: Search): Choice {
   return {
     ...verdict,
     ...(accepted.length === 0 ? {} : { accepted }),
@@ -123,27 +135,37 @@ function candidateOf(verdict: Verdict): Candidate | undefined {
 
 /** While a version is pinned, it comes by itself even if the registry has newer ones. */
 async function choosePinned(newest: Verdict, verdict: Verdict, input: Search): Promise<Verdict> {
-  const { state, running, registry, signal } = input;
+  const { state, running } = input;
   const { pinned } = state;
   if (pinned === undefined) return verdict;
   const { tag } = pinned;
   const isJudged = input.met.has(tag) || tag === candidateOf(newest)?.release.tag;
   if (isJudged || tag === running?.tag) return verdict;
-  const wait = skipWait(tag, input) ?? decisionWait(tag, input);
-  if (wait !== undefined) return waiting(wait, verdict, input);
+  const chosen = await chooseTag(tag, "the pinned version", input);
   const problem = verdict.kind === "problem" ? verdict.error : undefined;
+  return chosen === undefined ? verdict : withProblem(chosen, problem);
+}
+
+/** Returns `undefined` if the version is not complete yet, or unfit; events have reported that. */
+async function chooseTag(tag: string, name: string, input: Search): Promise<Verdict | undefined> {
+  const { registry, signal, emit } = input;
+  const wait = skipWait(tag, input) ?? decisionWait(tag, input);
+  if (wait !== undefined) {
+    emit(wait);
+    return { kind: "stay" };
+  }
   const resolution = await registry.resolve({ tag, signal, maxAgeMs: SAME_POLL_MS });
   if (resolution.kind === "pending") {
-    input.emit({ type: "pending", tag, since: resolution.since });
-    return verdict;
+    emit({ type: "pending", tag, since: resolution.since });
+    return undefined;
   }
   if (resolution.kind === "none" || resolution.release.tag !== tag) {
     const why = resolution.kind === "none" ? resolution.message : "the registry does not have it";
-    const error = new NotFoundError(`Cannot deploy the pinned version "${tag}": ${why}`);
-    return withProblem({ kind: "problem", error }, problem);
+    const error = new NotFoundError(`Cannot deploy ${name} "${tag}": ${why}`);
+    return { kind: "problem", error };
   }
-  if ((await unfit(resolution, input)) !== undefined) return verdict;
-  return gated(withProblem({ kind: "deploy", candidate: resolution }, problem), input);
+  if ((await unfit(resolution, input)) !== undefined) return undefined;
+  return gated({ kind: "deploy", candidate: resolution }, input);
 }
 
 function withProblem(choice: Verdict, problem: NotFoundError | undefined): Verdict {

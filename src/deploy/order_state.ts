@@ -1,5 +1,5 @@
 // Orders on record, as changes of the state.
-import type { Operator } from "../core/operator.ts";
+import { FLEET_USER, type Operator } from "../core/operator.ts";
 import { liftSkips, skipUpTo, withHighestByOrder } from "./decisions.ts";
 import {
   beginSwitch,
@@ -47,7 +47,8 @@ export function withOrderDone(
   if (order.kind === "restart") return done;
   const counted = withHighestByOrder(done, order.tag, calver);
   const lifted = order.kind === "deploy" ? liftSkips(counted, order.tag, calver) : counted;
-  if (order.left === undefined) return lifted;
+  // A halted rollout may be resumed.
+  if (order.left === undefined || order.user === FLEET_USER) return lifted;
   return skipUpTo(lifted, order.left, order, { now: clock.now(), calver });
 }
 

@@ -56,6 +56,8 @@ export interface TakeOverOptions extends Cause {
   /** A complete release of the version, used instead of staging it. */
   staged?: DeployedRelease | undefined;
   mayGoOn?: MayGoOn | undefined;
+  /** Asked when the version is staged, and just before the switch. If not, the deploy is given up. */
+  isAdmitted?: (() => Promise<boolean>) | undefined;
 }
 
 interface Switch extends Cause {
@@ -78,17 +80,19 @@ export async function takeOver(
   options: TakeOverOptions = {},
 ): Promise<Trial> {
   const startedAt = context.clock.now();
-  const { order, staged, mayGoOn, background } = options;
+  const { order, staged, mayGoOn, isAdmitted, background } = options;
   const { tag } = candidate.release;
   const phase = <T>(name: DeployPhase, work: () => Promise<T>): Promise<T> =>
     inPhase(name, tag, context, work);
   try {
     const release = staged ?? (await phase("stage", () => stage(candidate, context, signal)));
     await checkpoint(tag, { context, mayGoOn, hasBegun: false });
+    if ((await isAdmitted?.()) === false) throw givenUp(tag);
     const planned = await hookVariables(release, context);
     await phase("before", () => runBeforeHook(planned, context, signal));
     // A crash loop may have changed the rollback target while the hook ran.
     const variables = await hookVariables(release, context);
+    if ((await isAdmitted?.()) === false) throw givenUp(tag);
     const underway = await switchTo(release, context, signal, options);
     return { release, variables, startedAt, underway, order, background };
   } catch (error) {

@@ -1,8 +1,14 @@
 import type { DewyError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
-import { chooseVersion, type VersionPolicy } from "./choose.ts";
+import {
+  type Choice,
+  type ChoiceInput,
+  chooseNamed,
+  chooseVersion,
+  type VersionPolicy,
+} from "./choose.ts";
 import { compareTags, withSeen } from "./decisions.ts";
-import type { Candidate, DeployContext } from "./deployer.ts";
+import type { Candidate, DeployContext, FleetVerdict } from "./deployer.ts";
 import type { FailedCandidates } from "./failed_candidates.ts";
 import { switchWait, type Wait } from "./gate.ts";
 import {
@@ -74,21 +80,22 @@ export async function tick(
     context.emit(event);
   };
   const input = { registry: watch.registry, state, live, running, policy, now, emit, signal };
-  const choice = await chooseVersion(input);
-  for (const candidate of choice.accepted ?? []) await acceptCandidate(candidate, context);
-  const found = { seen: choice.seen, listing: watch.listing };
+  const own = await chooseVersion(input);
+  for (const candidate of own.accepted ?? []) await acceptCandidate(candidate, context);
+  const found = { seen: own.seen, listing: watch.listing };
   const remembered = await remember(found, state, now, context);
   const staleFrom = staleSince(remembered, policy.maxStalenessMs, now);
   if (staleFrom !== undefined) {
     emit({ type: "listing-stale", since: staleFrom, maxMs: policy.maxStalenessMs ?? 0 });
   }
-  const problem = choice.kind === "problem" ? choice.error : undefined;
   const isBaking = (running !== undefined && state.switching?.to === live) || undefined;
+  // An order changes what is live, and the next poll decides again.
+  const isOrdered = state.order !== undefined && state.order.kind !== "restart";
+  const choice = isOrdered ? own : await choiceOfFleet(own, input, { failed, context });
+  const problem = choice.kind === "problem" ? choice.error : undefined;
   const waiting = waits.length === 0 ? undefined : waits;
   const unchanged: TickResult = { deployed: false, live: running?.tag, problem, waiting, isBaking };
-  if (choice.kind === "stay" || choice.candidate === undefined) return unchanged;
-  // It changes what is live, and the next poll decides again.
-  if (state.order !== undefined && state.order.kind !== "restart") return unchanged;
+  if (isOrdered || choice.kind === "stay" || choice.candidate === undefined) return unchanged;
   const candidate = { ...choice.candidate, ...listedBy(watch.listing?.tags, policy.calver) };
   const waitsUntil = failed.waitsUntil(candidate);
   if (waitsUntil !== undefined) {
@@ -107,8 +114,9 @@ export async function tick(
   };
   try {
     const mayGoOn = comesByItself(tag, { live, policy, emit }, context);
+    const isAdmitted = isStillAdmitted(tag, input, context);
     const trial = await context.switches.overtakable(tag, signal, (either) =>
-      takeOver(candidate, context, either, { mayGoOn }),
+      takeOver(candidate, context, either, { mayGoOn, isAdmitted }),
     );
     const settled = finished(trial).catch(failure);
     if (later === undefined || context.deployer.bake === undefined) {
@@ -120,6 +128,55 @@ export async function tick(
     if (thrown instanceof GivenUp) return { ...unchanged, waiting: waits, isGivenUp: true };
     return failure(thrown);
   }
+}
+
+/** What the fleet makes of a choice: the host may take it, has to wait, or takes another version instead. */
+async function choiceOfFleet(
+  own: Choice,
+  input: ChoiceInput,
+  { failed, context }: Pick<TickOptions, "failed"> & { context: DeployContext },
+): Promise<Choice> {
+  const candidate = own.kind === "stay" ? undefined : own.candidate;
+  if (candidate === undefined || failed.waitsUntil(candidate) !== undefined) return own;
+  const verdict = await askFleet(candidate.release.tag, input, context);
+  if (verdict.kind === "go") return own;
+  if (verdict.kind === "wait") {
+    return own.kind === "problem" ? { ...own, candidate: undefined } : { kind: "stay" };
+  }
+  const instead = await chooseNamed(verdict.tag, "the version last rolled out", input);
+  for (const accepted of instead.accepted ?? []) await acceptCandidate(accepted, context);
+  return instead;
+}
+
+async function askFleet(
+  tag: string,
+  { state, running, live, emit, signal }: ChoiceInput,
+  { fleet }: DeployContext,
+): Promise<FleetVerdict> {
+  // Other bytes of the running version and the version of an operator's pin concern this host alone.
+  const isOwn = tag === running?.tag || tag === state.pinned?.tag;
+  if (fleet === undefined || isOwn) return { kind: "go" };
+  const verdict = await fleet.admit({ tag, running: running?.tag ?? live }, signal);
+  if (verdict.kind !== "go") emit({ type: "waiting", tag, why: "fleet", reason: verdict.reason });
+  return verdict;
+}
+
+/** The fleet's answer is as good as its age: a rollout may be halted while its version is downloaded. */
+const ADMITTED_MS = 5_000;
+
+function isStillAdmitted(
+  tag: string,
+  input: ChoiceInput,
+  context: DeployContext,
+): () => Promise<boolean> {
+  const { clock } = context;
+  let askedAt = clock.monotonic();
+  return async () => {
+    if (context.fleet === undefined || clock.monotonic() - askedAt < ADMITTED_MS) return true;
+    const { kind } = await askFleet(tag, input, context);
+    askedAt = clock.monotonic();
+    return kind === "go";
+  };
 }
 
 /** Asked again during the deploy of a poll, because an operator may have decided something meanwhile. */

@@ -1,30 +1,37 @@
+// A rollout as a value: who may take the version, and what changes when hosts report. No clock, no store.
 import { rankHosts } from "./rank.ts";
-import type { FleetVerdict, Member, Rollout, WaveSize } from "./types.ts";
+import type { HostFailure, MemberTask, Rollout, WaveSize } from "./types.ts";
 
 export interface RolloutPlan {
+  registry: string;
   tag: string;
   waves: readonly WaveSize[];
   maxFailures: number;
 }
 
-/** A rollout of all current members. Every host takes the version in the last wave. */
+/** What runs on the host that begins stands for the version last rolled out where there was no rollout yet. */
 export function beginRollout(
-  { tag, waves, maxFailures }: RolloutPlan,
+  { registry, tag, waves, maxFailures }: RolloutPlan,
   hosts: readonly string[],
   last: Rollout | undefined,
-  now: number,
+  running: string | undefined,
 ): Rollout {
   return {
+    revision: (last?.revision ?? 0) + 1,
+    writer: "",
+    registry,
     tag,
-    startedAt: now,
     waves: endWithAll(waves),
+    maxFailures,
     hosts: rankHosts(hosts, tag),
     wave: 0,
-    waveSince: now,
     state: "running",
+    passed: [],
+    started: [],
     failed: [],
-    maxFailures,
-    previous: last?.state === "done" ? last.tag : last?.previous,
+    lost: [],
+    forgiven: [],
+    previous: last === undefined ? running : completedTag(last),
   };
 }
 
@@ -34,105 +41,278 @@ function endWithAll(waves: readonly WaveSize[]): readonly WaveSize[] {
   return endsWithAll ? waves : [...waves, { percent: 100 }];
 }
 
-/** The rollout after what its members report; the same object if nothing changes. */
-export function advanceRollout(
-  rollout: Rollout,
-  members: readonly Member[],
-  now: number,
-  memberTtlMs: number,
-): Rollout {
-  if (rollout.state !== "running") return rollout;
-  const isAlive = (member: Member): boolean => now - member.seenAt <= memberTtlMs;
-  const failed = failedHosts(rollout, members, isAlive);
-  const changed =
-    failed.join("\n") === rollout.failed.join("\n") ? rollout : { ...rollout, failed };
-  if (failed.length > rollout.maxFailures) {
-    const reason = `failed on ${failed.length} hosts, --max-failures is ${rollout.maxFailures}`;
-    return { ...changed, state: "halted", reason };
-  }
-  if (!isWaveComplete(changed, members, isAlive)) return changed;
-  if (isLastWave(rollout)) return { ...changed, state: "done" };
-  return { ...changed, wave: rollout.wave + 1, waveSince: now };
+/** The version last rolled out completely. */
+export function completedTag({ state, tag, previous }: Rollout): string | undefined {
+  return state === "done" ? tag : previous;
 }
 
-/** A host that vanished before its bake ended stays failed until it reports again. */
-function failedHosts(
-  { tag, failed }: Rollout,
-  members: readonly Member[],
-  isAlive: (member: Member) => boolean,
-): string[] {
-  const hosts = new Set(failed);
-  for (const member of members) {
-    const phase = member.task?.tag === tag ? member.task.phase : undefined;
-    const hasBegun = phase === "deploying" || phase === "baking";
-    if (phase === "failed" || phase === "rolled-back") hosts.add(member.host);
-    else if (hasBegun && !isAlive(member)) hosts.add(member.host);
-    else if (phase === "done" || (hasBegun && isAlive(member))) hosts.delete(member.host);
-  }
-  return [...hosts].sort();
-}
-
-function isWaveComplete(
-  rollout: Rollout,
-  members: readonly Member[],
-  isAlive: (member: Member) => boolean,
-): boolean {
-  const admitted = members.filter((member) => mayTake(rollout, member.host));
-  const phases = admitted.map((member) => {
-    const phase = member.task?.tag === rollout.tag ? member.task.phase : undefined;
-    const isSettled = phase === "held" || phase === "failed" || phase === "rolled-back";
-    return { phase, isOpen: isAlive(member) && phase !== "done" && !isSettled };
-  });
-  return phases.some(({ phase }) => phase === "done") && !phases.some(({ isOpen }) => isOpen);
-}
-
-function isLastWave({ wave, waves }: Rollout): boolean {
+export function isLastWave({ wave, waves }: Rollout): boolean {
   return wave >= waves.length - 1;
 }
 
-/** Whether the current wave, or one before it, has the host. */
-export function mayTake(rollout: Rollout, host: string): boolean {
-  if (isLastWave(rollout)) return true;
-  const size = rollout.waves[rollout.wave];
-  const rank = rollout.hosts.indexOf(host);
-  return size !== undefined && rank >= 0 && rank < waveHosts(size, rollout.hosts.length);
+/** How many hosts may be on the version in the current wave. */
+export function waveHosts({ wave, waves, hosts }: Rollout): number {
+  const size = waves[wave] ?? { percent: 100 };
+  const count = "hosts" in size ? size.hosts : Math.ceil((size.percent * hosts.length) / 100);
+  return Math.min(hosts.length, Math.max(1, count));
 }
 
-export function waveHosts(size: WaveSize, members: number): number {
-  const hosts = "hosts" in size ? size.hosts : Math.ceil((size.percent * members) / 100);
-  return Math.min(members, Math.max(1, hosts));
+/** The hosts of the current wave: the first ranks, without those that others stand in for. */
+export function waveMembers(rollout: Rollout): string[] {
+  const failed = rollout.failed.map(({ host }) => host);
+  const out = new Set([...rollout.passed, ...failed]);
+  return rollout.hosts.filter((host) => !out.has(host)).slice(0, waveHosts(rollout));
 }
 
-/** Whether the host may take the version `tag` while `running` is live on it. */
-export function fleetVerdict(
-  rollout: Rollout,
-  host: string,
-  {
-    tag,
-    running,
-    rollbackOnHalt,
-  }: {
-    tag: string;
-    running: string | undefined;
-    rollbackOnHalt: boolean;
-  },
-): FleetVerdict {
-  const { state, previous } = rollout;
-  const name = `the rollout of ${rollout.tag}`;
-  if (state === "done" && tag === rollout.tag) return { kind: "go" };
-  if (running === undefined && tag === previous) return { kind: "go" };
-  if (state === "running" && tag === rollout.tag) {
-    if (running !== undefined && mayTake(rollout, host)) return { kind: "go" };
-    if (running === undefined && previous === undefined && mayTake(rollout, host)) {
-      return { kind: "go" };
-    }
-    return {
-      kind: "wait",
-      reason: `${name} is at wave ${rollout.wave + 1} of ${rollout.waves.length}`,
-    };
+/** The hosts that have taken the version, and have not reported that it failed. */
+function onVersion({ started, failed }: Rollout): string[] {
+  return started.filter((host) => !failed.some((one) => one.host === host));
+}
+
+/** Failures that count: of hosts that took the version, unless they were forgiven. */
+export function failuresOf({ failed, lost, forgiven }: Rollout): string[] {
+  const hosts = new Set([...failed.map(({ host }) => host), ...lost]);
+  return [...hosts].filter((host) => !forgiven.includes(host));
+}
+
+/** The rollout once the host takes the version before the last wave; `undefined` if it must not. */
+export function startHost(rollout: Rollout, host: string): Rollout | undefined {
+  if (rollout.state !== "running") return undefined;
+  const on = onVersion(rollout);
+  if (on.includes(host)) return rollout;
+  const isFull = on.length >= waveHosts(rollout);
+  if (isFull || !waveMembers(rollout).includes(host)) return undefined;
+  return { ...rollout, started: [...rollout.started, host] };
+}
+
+/** The rollout once the host has reported that the version failed on it, and does not run there any more. */
+export function failHost(rollout: Rollout, host: string, reason: string): Rollout {
+  if (rollout.state !== "running" || rollout.failed.some((one) => one.host === host)) {
+    return rollout;
   }
-  const reason = `${name} is ${state}${rollout.reason === undefined ? "" : `: ${rollout.reason}`}`;
-  const goesBack = state === "halted" && rollbackOnHalt && running === rollout.tag;
-  if (goesBack && previous !== undefined) return { kind: "roll-back", to: previous, reason };
+  const failed = [...rollout.failed, { host, reason }];
+  const lost = rollout.lost.filter((one) => one !== host);
+  const forgiven = rollout.forgiven.filter((one) => one !== host);
+  return haltedByFailures({ ...rollout, failed, lost, forgiven });
+}
+
+function haltedByFailures(rollout: Rollout): Rollout {
+  const failures = failuresOf(rollout);
+  if (failures.length <= rollout.maxFailures) return rollout;
+  return { ...rollout, state: "halted", reason: failureText(rollout, failures) };
+}
+
+const NAMED_HOSTS = 5;
+
+function failureText({ failed, maxFailures }: Rollout, failures: readonly string[]): string {
+  const named = failures.slice(0, NAMED_HOSTS).map((host) => {
+    const reason = failed.find((one) => one.host === host)?.reason;
+    return `${host} (${reason ?? "vanished before the end of its bake"})`;
+  });
+  const more = failures.length > NAMED_HOSTS ? ` and ${failures.length - NAMED_HOSTS} more` : "";
+  return `failed on ${named.join(", ")}${more}; --max-failures is ${maxFailures}`;
+}
+
+/** What the store shows of a host. */
+export interface Sighting {
+  /** Whether its record was written within `--member-ttl`. */
+  isAlive: boolean;
+  /** What runs, and what the host does, as far as its record was read. */
+  tag?: string | undefined;
+  task?: MemberTask | undefined;
+}
+
+export type Sightings = ReadonlyMap<string, Sighting>;
+
+/** `open`: a host of the wave has still to finish. `complete`: the next wave may begin. */
+export type WaveState = "open" | "complete" | "failed";
+
+/** The hosts whose records {@link observe} needs; undefined if it needs those of all members. */
+export function observedHosts(rollout: Rollout): readonly string[] | undefined {
+  if (isLastWave(rollout)) return undefined;
+  const { started, passed, lost } = rollout;
+  return [...new Set([...waveMembers(rollout), ...started, ...passed, ...lost])];
+}
+
+/** The rollout after what its hosts report, and how far its wave is. */
+export function observe(
+  rollout: Rollout,
+  sightings: Sightings,
+): { rollout: Rollout; wave: WaveState } {
+  if (rollout.state !== "running") return { rollout, wave: "open" };
+  const seen = new View(rollout, sightings);
+  const lost = seen.hosts.filter((host) => seen.isLost(host));
+  const passed = isLastWave(rollout)
+    ? rollout.passed
+    : rollout.hosts.filter((host) => !rollout.started.includes(host) && !seen.mayTake(host));
+  const failed = [...rollout.failed, ...seen.unrecordedFailures()];
+  const next = haltedByFailures({ ...rollout, lost, passed, failed });
+  if (next.state !== "running") return { rollout: next, wave: "open" };
+  const wave = seen.waveOf(next);
+  if (wave !== "failed") return { rollout: next, wave };
+  const reason = `no host of wave ${next.wave + 1} is left that could finish its bake`;
+  return { rollout: { ...next, state: "halted", reason }, wave };
+}
+
+class View {
+  readonly hosts: readonly string[];
+  readonly #rollout: Rollout;
+  readonly #sightings: Sightings;
+
+  constructor(rollout: Rollout, sightings: Sightings) {
+    this.#rollout = rollout;
+    this.#sightings = sightings;
+    this.hosts = [...new Set([...rollout.hosts, ...sightings.keys()])];
+  }
+
+  isAlive(host: string): boolean {
+    return this.#sightings.get(host)?.isAlive === true;
+  }
+
+  phase(host: string): MemberTask["phase"] | undefined {
+    const task = this.#sightings.get(host)?.task;
+    return task?.tag === this.#rollout.tag ? task.phase : undefined;
+  }
+
+  /** It runs the version although it did not take it in this rollout: by an operator. */
+  #hasItAnyway(host: string): boolean {
+    return this.phase(host) === undefined && this.#sightings.get(host)?.tag === this.#rollout.tag;
+  }
+
+  #hasTaken(host: string): boolean {
+    const phase = this.phase(host);
+    return this.#rollout.started.includes(host) || phase === "deploying" || phase === "baking";
+  }
+
+  #hasFailed(host: string): boolean {
+    const phase = this.phase(host);
+    const isRecorded = this.#rollout.failed.some((one) => one.host === host);
+    return isRecorded || phase === "failed" || phase === "rolled-back";
+  }
+
+  /** Of hosts that could not change the rollout when they failed. */
+  unrecordedFailures(): HostFailure[] {
+    const recorded = new Set(this.#rollout.failed.map(({ host }) => host));
+    return this.hosts.flatMap((host) => {
+      if (recorded.has(host) || this.phase(host) !== "failed") return [];
+      return [{ host, reason: this.#sightings.get(host)?.task?.reason ?? "failed" }];
+    });
+  }
+
+  isLost(host: string): boolean {
+    const isDone = this.phase(host) === "done";
+    return this.#hasTaken(host) && !isDone && !this.#hasFailed(host) && !this.isAlive(host);
+  }
+
+  mayTake(host: string): boolean {
+    return this.isAlive(host) && this.phase(host) !== "held" && !this.#hasItAnyway(host);
+  }
+
+  /** Whether the wave has to wait for the host. */
+  #isOpen(host: string): boolean {
+    if (!this.isAlive(host) || this.#hasFailed(host) || this.phase(host) === "done") return false;
+    return this.#hasTaken(host) || this.mayTake(host);
+  }
+
+  waveOf(rollout: Rollout): WaveState {
+    const isLast = isLastWave(rollout);
+    const hosts = isLast ? this.hosts : [...new Set([...waveMembers(rollout), ...rollout.started])];
+    if (hosts.some((host) => this.#isOpen(host))) return "open";
+    const isProven = (host: string): boolean =>
+      this.phase(host) === "done" || (isLast && this.#hasItAnyway(host));
+    if (hosts.some(isProven)) return "complete";
+    return hosts.some((host) => this.#hasTaken(host)) ? "failed" : "open";
+  }
+}
+
+/** The rollout once its wave is complete, and checked; without a next version. */
+export function nextWave(rollout: Rollout): Rollout {
+  if (isLastWave(rollout)) return { ...rollout, state: "done" };
+  return { ...rollout, wave: rollout.wave + 1 };
+}
+
+export function haltRollout(rollout: Rollout, reason: string): Rollout {
+  return rollout.state === "running" ? { ...rollout, state: "halted", reason } : rollout;
+}
+
+/** Goes on with a halted rollout; its failures so far do not count any more. */
+export function resumeRollout(rollout: Rollout): Rollout {
+  if (rollout.state !== "halted") return rollout;
+  const forgiven = [...new Set([...rollout.forgiven, ...failuresOf(rollout)])];
+  return { ...rollout, state: "running", forgiven, reason: undefined };
+}
+
+export function abortRollout(rollout: Rollout, reason: string): Rollout {
+  const isOver = rollout.state === "done" || rollout.state === "aborted";
+  return isOver ? rollout : { ...rollout, state: "aborted", reason, next: undefined };
+}
+
+/** What a host has to do that wants to take a version. */
+export type Step =
+  | { kind: "go" }
+  /** Begin a rollout of the version. */
+  | { kind: "begin" }
+  /** Take a place in the wave. */
+  | { kind: "start" }
+  /** Write the own record, and read the rollout again. */
+  | { kind: "announce" }
+  /** Note the version as the next one. */
+  | { kind: "note" }
+  | { kind: "wait"; reason: string }
+  | { kind: "instead"; tag: string; reason: string };
+
+export interface Wish {
+  host: string;
+  registry: string;
+  tag: string;
+  /** What runs on the host. */
+  running: string | undefined;
+  /** Compares versions; `undefined` if they are not versions. */
+  compare(a: string, b: string): -1 | 0 | 1 | undefined;
+}
+
+export function stepFor(rollout: Rollout | undefined, wish: Wish): Step {
+  if (rollout === undefined) return { kind: "begin" };
+  if (rollout.registry !== wish.registry) {
+    return wait(`the fleet is that of ${rollout.registry}; give this app a --fleet of its own`);
+  }
+  const completed = completedTag(rollout);
+  if (wish.running === undefined && completed !== undefined) {
+    if (wish.tag === completed) return { kind: "go" };
+    const reason = `${completed} is the version last rolled out completely`;
+    return { kind: "instead", tag: completed, reason };
+  }
+  return wish.tag === rollout.tag ? stepOfRollout(rollout, wish) : stepBeside(rollout, wish);
+}
+
+function stepOfRollout(rollout: Rollout, { host }: Wish): Step {
+  if (rollout.state === "done") return { kind: "go" };
+  if (rollout.state !== "running") return wait(stateText(rollout));
+  if (isLastWave(rollout)) return { kind: "announce" };
+  return startHost(rollout, host) === undefined ? wait(stateText(rollout)) : { kind: "start" };
+}
+
+function stepBeside(rollout: Rollout, { tag, compare }: Wish): Step {
+  const { state, next } = rollout;
+  if (state === "done") return { kind: "begin" };
+  // A version that was rolled out completely may be gone back to at any time.
+  if (tag === rollout.previous) return { kind: "go" };
+  const isOlder = compare(tag, rollout.tag) === -1;
+  if (isOlder) return wait(`older than ${rollout.tag}: ${stateText(rollout)}`);
+  if (state !== "running") return { kind: "begin" };
+  if (next === undefined || compare(tag, next) === 1) return { kind: "note" };
+  return wait(stateText(rollout));
+}
+
+function wait(reason: string): Step {
   return { kind: "wait", reason };
+}
+
+/** `the rollout of v1.2.0 is at wave 1 of 3 (1 of 20 hosts)` */
+export function stateText(rollout: Rollout): string {
+  const { tag, state, wave, waves, hosts, reason } = rollout;
+  const because = reason === undefined ? "" : `: ${reason}`;
+  if (state !== "running") return `the rollout of ${tag} is ${state}${because}`;
+  const count = `${waveHosts(rollout)} of ${hosts.length} hosts`;
+  return `the rollout of ${tag} is at wave ${wave + 1} of ${waves.length} (${count})`;
 }

@@ -35,6 +35,8 @@ export interface MemberTask {
 export interface Rollout {
   /** Grows with every write, so that no two writes have the same bytes. */
   revision: number;
+  /** The host that wrote this. */
+  writer: string;
   /** What is rolled out, without secrets, so that two apps do not share a fleet by mistake. */
   registry: string;
   tag: string;

@@ -7,7 +7,7 @@ import { formatDuration } from "../core/duration.ts";
 import type { DewyEvent } from "../core/event.ts";
 import type { Operator } from "../core/operator.ts";
 import type { Redact } from "../core/secret.ts";
-import { utcMinute } from "../core/text.ts";
+import { rolloutText, utcMinute } from "../core/text.ts";
 import type { EntryFields } from "./entry.ts";
 
 type EventType = DewyEvent["type"];
@@ -160,6 +160,13 @@ const RECORDINGS: { readonly [T in EventType]?: Recording<T> } = {
   waiting: {
     fields: ({ tag, why, reason, until }) => ({ tag, why, reason, until: until?.toISOString() }),
     once: ["tag", "why", "reason"],
+  },
+  rollout: {
+    isDurable: always,
+    fields: (event) => {
+      const { fleet, tag, change, wave, waves, hosts, of } = event;
+      return { tag, fleet, change, wave, waves, hosts, of, reason: rolloutText(event) };
+    },
   },
   "listing-stale": {
     fields: ({ since, maxMs }) => ({

@@ -48,7 +48,14 @@ export interface NotifierContext extends Context {
   /** The environment of programs that a notifier starts: without what drivers read. */
   programEnv: Environment;
   /** The instance that notifications are about. Name and directory are known once the first notification is sent. */
-  instance: { name: string; mode: string; directory: string; registry: string };
+  instance: {
+    name: string;
+    mode: string;
+    directory: string;
+    registry: string;
+    /** The name of the fleet that the host belongs to. */
+    fleet?: string | undefined;
+  };
 }
 
 export interface HostIdentity {

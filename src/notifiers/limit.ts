@@ -20,6 +20,7 @@ const ACTS: ReadonlySet<string> = new Set([
   "app-restart",
   "server-started",
   "deployed",
+  "rollout",
 ]);
 const CRASHES: ReadonlySet<string> = new Set(["app-exited", "replica-lost", "start-failed"]);
 

@@ -103,6 +103,7 @@ class OpenNotifications implements Notifications {
     const own = { ...this.#context, env: driverEnvironment(env, driver.environment) };
     const key = createHash("sha256").update(text).digest("hex").slice(0, 16);
     const quiet = isQuiet(url, label, driver);
+    const isInFleet = this.#context.instance.fleet !== undefined;
     const notifier = driver.open(url, own);
     if (notifier === undefined) void this.#daily(() => driver.open(url, own));
     const onSettled = (entry: JournalEntry, isUrgent: boolean): Promise<void> =>
@@ -110,7 +111,7 @@ class OpenNotifications implements Notifications {
     return {
       key,
       label,
-      limiter: new Limiter({ quiet, all: driver.isForPrograms === true }),
+      limiter: new Limiter({ quiet, all: driver.isForPrograms === true, isInFleet }),
       outbox: notifier && new Outbox({ ...this.#context, notifier, label, onSettled }),
     };
   }

@@ -1,5 +1,5 @@
 import { formatDuration } from "../core/duration.ts";
-import { operatorText } from "../core/operator.ts";
+import { FLEET_USER, operatorText } from "../core/operator.ts";
 import { utcMinute } from "../core/text.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 import { withoutTag } from "../journal/entry_text.ts";
@@ -13,6 +13,8 @@ export interface Wanted {
   quiet: boolean;
   /** Also what only repeats another notification for people, because programs look for one name. */
   all?: boolean;
+  /** Whether the host is one of a fleet: of its own work, only failures and the commands of operators. */
+  isInFleet?: boolean;
 }
 
 type Parts = Pick<Notification, "kind" | "text">;
@@ -20,12 +22,19 @@ type Parts = Pick<Notification, "kind" | "text">;
 /** The notification of an entry, in the words that users of the Go dewy know; `undefined` if there is none. */
 export function notificationOf(
   entry: JournalEntry,
-  { quiet, all = false }: Wanted,
+  { quiet, all = false, isInFleet = false }: Wanted,
 ): Notification | undefined {
   const parts = TEXTS[entry.event]?.(entry, all);
   if (parts === undefined) return undefined;
   if (quiet && (parts.kind === "message" || parts.kind === "hook-passed")) return undefined;
+  if (isInFleet && isOfEveryHost(entry, parts)) return undefined;
   return { id: idOf(entry), ...parts, entry };
+}
+
+/** A thousand hosts say it as well. */
+function isOfEveryHost({ event, user }: JournalEntry, { kind }: Parts): boolean {
+  if (event === "rollout" || kind === "error" || kind === "hook-failed") return false;
+  return user === undefined || user === FLEET_USER;
 }
 
 /** The entries of earlier versions have no id. */
@@ -125,6 +134,11 @@ const TEXTS: Readonly<Record<string, (entry: JournalEntry, all: boolean) => Part
     const until = entry.until === undefined ? "" : `; until ${utcMinute(new Date(entry.until))}`;
     return message`${tagOf(entry)} is available but waits: ${reasonOf(entry)}${until}`;
   },
+  rollout: (entry) => {
+    const { change } = entry;
+    if (change === "halted" || change === "aborted") return error`${capitalized(entry)}`;
+    return change === "done" ? success`${capitalized(entry)}` : message`${capitalized(entry)}`;
+  },
   "listing-stale": (entry) => error`The registry may be frozen: ${reasonOf(entry)}`,
   driver: (entry) => message`${shown(entry.scheme)}: ${reasonOf(entry)}`,
   superseded: (entry) =>
@@ -147,6 +161,11 @@ function tagOf({ tag = "" }: JournalEntry): Span {
 
 function reasonOf({ reason = "" }: JournalEntry): string {
   return reason;
+}
+
+function capitalized(entry: JournalEntry): string {
+  const reason = reasonOf(entry);
+  return `${reason.charAt(0).toUpperCase()}${reason.slice(1)}`;
 }
 
 function acceptedText(entry: JournalEntry): string {

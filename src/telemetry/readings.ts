@@ -35,7 +35,16 @@ const FRESH_MS = 5_000;
 /** More of one kind are left out, so that no registry or app makes a scrape large. */
 const MAX_SERIES = 100;
 
-const WAIT_REASONS = ["pinned", "paused", "skipped", "window", "min-age", "no-downgrade", "major"];
+const WAIT_REASONS = [
+  "pinned",
+  "paused",
+  "skipped",
+  "window",
+  "min-age",
+  "no-downgrade",
+  "major",
+  "fleet",
+];
 const CONTAINER_STATES = ["created", "running", "paused", "restarting", "exited", "dead"];
 /** A poll with a failed deploy has succeeded as a poll. */
 const FAILED_POLLS: ReadonlySet<string> = new Set(["unreachable", "problem"]);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { redactor, redactorOf } from "../../src/agent/redactor.ts";
 import type { EnvironmentSpec } from "../../src/core/environment.ts";
+import { CHECK_ENVIRONMENT } from "../../src/fleet/check/environment.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
 import { notifiers } from "../../src/notifiers/table.ts";
 import { TELEMETRY_ENVIRONMENT } from "../../src/telemetry/environment.ts";
@@ -18,7 +19,7 @@ const isSecret = ({ secret }: EnvironmentSpec): boolean => secret !== false && s
 const PLACES = /^(HOME|USERPROFILE|APPDATA|XDG_\w+)$|^AWS_(CONFIG_FILE|SHARED_CREDENTIALS_FILE)$/;
 
 describe("the redactor", () => {
-  const secrets = [...variables, ...TELEMETRY_ENVIRONMENT].filter(isSecret);
+  const secrets = [...variables, ...TELEMETRY_ENVIRONMENT, ...CHECK_ENVIRONMENT].filter(isSecret);
   test.each(secrets.map(({ name }) => name))("masks the value of %s", (name) => {
     expect(redactor({ [name]: "s3cret-value" })("it wrote s3cret-value!")).toBe("it wrote …!");
   });

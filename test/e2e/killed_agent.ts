@@ -69,6 +69,7 @@ const config: AssetsConfig = {
   registry: REGISTRY,
   slot: undefined,
   cache: undefined,
+  fleet: undefined,
   calver: undefined,
   logLevel: undefined,
   logFormat: undefined,

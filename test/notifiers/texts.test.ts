@@ -320,3 +320,50 @@ test("a text can be rendered without markup", () => {
   );
   expect(plainText(rich`by ${{ bold: "Dewy" }} (${1})`)).toBe("by Dewy (1)");
 });
+
+const ROLLOUT = {
+  type: "rollout",
+  fleet: "web",
+  tag: "v1.2.0",
+  change: "halted",
+  wave: 1,
+  waves: 3,
+  hosts: 1,
+  of: 100,
+  reason: "failed on web-7",
+} as const;
+
+test.each([
+  ["began", "message", "Rollout of v1.2.0 in fleet web began: wave 1 of 3, 1 of 100 hosts"],
+  ["wave", "message", "Rollout of v1.2.0 in fleet web goes on: wave 1 of 3, 1 of 100 hosts"],
+  ["done", "success", "Rollout of v1.2.0 in fleet web is done: 100 hosts"],
+  [
+    "halted",
+    "error",
+    "Rollout of v1.2.0 in fleet web halted at wave 1 of 3: failed on web-7; dewy fleet status shows every host",
+  ],
+] as const)(
+  "says that a rollout %s, also to the notifier of a host in a fleet",
+  (change, kind, text) => {
+    const entry = entryOf({ ...ROLLOUT, change });
+    const notification = entry && notificationOf(entry, { quiet: false, isInFleet: true });
+    expect(notification?.kind).toBe(kind);
+    expect(plainText(notification?.text ?? [])).toBe(text);
+  },
+);
+
+const WENT_BACK = { type: "rolled-back", tag: "v1.2.0", to: "v1.1.0", reason: "broken" } as const;
+
+test.each<[string, DewyEvent, boolean]>([
+  ["a deploy of the rollout", DEPLOYED, false],
+  ["a deploy that an operator asked for", { ...DEPLOYED, operator: { user: "alice" } }, true],
+  ["a rollback by the rollout", { ...WENT_BACK, operator: { user: "the fleet" } }, false],
+  ["a rollback of a broken version", WENT_BACK, true],
+  ["a wait", { type: "waiting", tag: "v1.2.0", why: "fleet", reason: "wave 1" }, false],
+  ["the start of dewy", { type: "stopping", signal: "SIGTERM" }, false],
+])("%s of a host in a fleet: sent is %j", (_, event, isSent) => {
+  const entry = entryOf(event);
+  const wanted = { quiet: false, all: true, isInFleet: true };
+  const notification = entry && notificationOf(entry, wanted);
+  expect(notification !== undefined).toBe(isSent);
+});

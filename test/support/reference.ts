@@ -29,6 +29,7 @@ import {
   VerificationError,
 } from "../../src/core/error.ts";
 import type { OptionSpec } from "../../src/core/url.ts";
+import { CHECK_ENVIRONMENT } from "../../src/fleet/check/environment.ts";
 import type { NotifierDriver } from "../../src/notifiers/driver.ts";
 import type { RegistryDriver } from "../../src/registries/driver.ts";
 import { TELEMETRY_ENVIRONMENT } from "../../src/telemetry/environment.ts";
@@ -233,27 +234,23 @@ function environmentPage({ registries, notifiers }: ReferenceTables): string {
       byName.map(([name, { secret, links }]) => [code(name), links.join(", "), secrecy(secret)]),
     ),
     "## Read by dewy itself",
-    markdownTable(
-      ["Variable", "What it does", "Secret"],
-      OWN_VARIABLES.map(({ name, description, secret }) => [
-        code(name),
-        description,
-        secrecy(secret),
-      ]),
-    ),
+    variableTable(OWN_VARIABLES),
+    "## Read with `--rollout-check prometheus`",
+    "[Fleets](../fleet.md#prometheus) describes them.",
+    variableTable(CHECK_ENVIRONMENT),
     "## Read with `--telemetry`",
     "[Tracing](../tracing.md) describes them. Others of OpenTelemetry are read by its packages, or ignored.",
-    markdownTable(
-      ["Variable", "What it does", "Secret"],
-      TELEMETRY_ENVIRONMENT.map(({ name, description, secret }) => [
-        code(name),
-        description,
-        secrecy(secret),
-      ]),
-    ),
+    variableTable(TELEMETRY_ENVIRONMENT),
     "The [server guide](../server.md#what-the-app-gets) lists the variables that an app gets, and " +
       "[operations](../operations.md#hooks) those of hooks.",
   ].join("\n\n");
+}
+
+function variableTable(variables: readonly EnvironmentSpec[]): string {
+  return markdownTable(
+    ["Variable", "What it does", "Secret"],
+    variables.map(({ name, description, secret }) => [code(name), description, secrecy(secret)]),
+  );
 }
 
 function exitCodesPage(): string {

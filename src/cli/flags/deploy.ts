@@ -1,6 +1,7 @@
 import { readCommon, readRegistry } from "./common.ts";
 import { readObserving } from "./observe.ts";
 import type { ParsedArgv } from "./parse.ts";
+import { readFleet } from "./rollout.ts";
 import { duration, longDuration, text } from "./values.ts";
 import { readWebhooks } from "./webhooks.ts";
 
@@ -11,6 +12,7 @@ export function readDeploying(argv: ParsedArgv) {
   return {
     ...readCommon(argv, readRegistry(argv)),
     cache: text(argv, "cache"),
+    fleet: readFleet(argv),
     intervalMs: duration(argv, "interval", 1000),
     once: argv.flag("once"),
     beforeDeployHook: text(argv, "before-deploy-hook"),

@@ -489,6 +489,57 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
         "Never deploy a version automatically that is lower than the highest one deployed here, not even if that was deleted; the rules of --verify imply it",
     },
   ],
+  Fleet: [
+    {
+      name: "fleet",
+      value: "<name>",
+      commands: DEPLOYING,
+      description:
+        "Fleet that this host belongs to: its hosts take a new version in waves, and agree through the bucket of --cache",
+    },
+    {
+      name: "fleet-host",
+      value: "<name>",
+      commands: DEPLOYING,
+      description: "Name of this host, unique in the fleet (default: the host name)",
+    },
+    {
+      name: "rollout",
+      value: "<waves>",
+      commands: DEPLOYING,
+      description:
+        "How many hosts take a version, wave by wave: numbers of hosts and shares of the fleet; the last wave is always all hosts",
+      default: "1,10%,100%",
+    },
+    {
+      name: "rollout-bake",
+      value: "<duration>",
+      commands: DEPLOYING,
+      description: "How long a version must run on a host before it counts as good there",
+      default: 10 * MINUTE,
+    },
+    {
+      name: "max-failures",
+      value: "<number>",
+      commands: DEPLOYING,
+      description: "How many hosts may fail before the rollout is halted on all hosts",
+      default: 0,
+    },
+    {
+      name: "member-ttl",
+      value: "<duration>",
+      commands: DEPLOYING,
+      description:
+        "How long a host that does not report still counts as a member of the fleet, at least 10s",
+      default: 10 * MINUTE,
+    },
+    {
+      name: "rollback-on-halt",
+      commands: DEPLOYING,
+      description:
+        "Go back to the version before if a rollout is halted or aborted after this host has taken the new one",
+    },
+  ],
   Webhooks: [
     {
       name: "webhook-listen",
@@ -579,6 +630,28 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "dry-run",
       commands: ["rollback", "deploy"],
       description: "Print the outcome that the command would have, and change nothing",
+    },
+  ],
+  Fleet: [
+    {
+      name: "rollout-check",
+      value: "<command|prometheus>",
+      commands: DEPLOYING,
+      description:
+        "What must find a wave of a rollout healthy before the next one begins: a shell command that exits with 0, or Prometheus",
+    },
+    {
+      name: "prometheus-url",
+      value: "<url>",
+      commands: DEPLOYING,
+      description: "Base URL of Prometheus, for --rollout-check prometheus",
+    },
+    {
+      name: "prometheus-query",
+      value: "<expression>",
+      commands: DEPLOYING,
+      description:
+        "PromQL expression for --rollout-check prometheus; healthy if it has a result, and none is 0 or NaN. {{tag}}, {{wave}} and {{hosts}} are filled in",
     },
   ],
   Ports: [

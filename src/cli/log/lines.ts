@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DewyEvent, HookResult } from "../../core/event.ts";
+import type { DewyEvent, HookResult, RolloutChange } from "../../core/event.ts";
 import type { LogLevel } from "../flags/common.ts";
 import { type Story, storyOf } from "./story.ts";
 
@@ -174,6 +174,16 @@ const LINES: Lines = {
   refused: ({ command, operator, reason }) =>
     line("warn", "Command not carried out", { command, ...operator, reason }),
   waiting: ({ tag, reason, until }) => line("info", "Version waits", { tag, reason, until }),
+  rollout: ({ fleet, tag, change, wave, waves, hosts, of, reason }) =>
+    line(change === "halted" || change === "aborted" ? "error" : "info", ROLLOUT_MESSAGES[change], {
+      fleet,
+      tag,
+      wave,
+      waves,
+      hosts,
+      of,
+      reason,
+    }),
   polled: ({ outcome, error, nextAt }) =>
     line("debug", "Poll finished", { outcome, error, next_at: nextAt }),
   webhook: ({ source, outcome, reason }) =>
@@ -362,3 +372,12 @@ export function logLineOf(event: DewyEvent): LogLine | undefined {
   const found = write(event);
   return found && { ...found, story: storyOf(event) };
 }
+
+const ROLLOUT_MESSAGES: Readonly<Record<RolloutChange, string>> = {
+  began: "Rollout began",
+  wave: "Next wave of the rollout began",
+  halted: "Rollout halted",
+  resumed: "Rollout resumed",
+  aborted: "Rollout aborted",
+  done: "Rollout done",
+};

@@ -6,7 +6,7 @@
 import { formatBytes } from "../../core/bytes.ts";
 import type { DewyEvent } from "../../core/event.ts";
 import { type Operator, operatorText } from "../../core/operator.ts";
-import { utcMinute } from "../../core/text.ts";
+import { rolloutText, utcMinute } from "../../core/text.ts";
 
 export interface Story {
   text: string;
@@ -67,6 +67,7 @@ const STORIES: Stories = {
     `${command}${by(operator)} not carried out: ${reason}`,
   waiting: ({ tag, reason, until }) =>
     `${tag} waits: ${reason}${until === undefined ? "" : `; until ${utcMinute(until)}`}`,
+  rollout: rolloutText,
   webhook: ({ source, outcome, reason }) =>
     `webhook ${outcome} (${source})${reason === undefined ? "" : `: ${reason}`}`,
   "would-deploy": ({ tag, previousTag }) =>
