@@ -248,12 +248,15 @@ export class Coordinator implements FleetGate {
   async #beat(signal: AbortSignal): Promise<true> {
     const { registry, memberTtlMs } = this.#options;
     await this.#own.begin(signal);
-    const running = await this.#options.running();
     const found = await readRollout(this.#options, signal);
+    const { task } = this.#own;
+    const running = await this.#options.running();
     const rollout = rolloutOf(found, this.#options);
     this.#rollout = rollout;
     const isOurs = found !== undefined && rollout?.registry === registry;
-    if (isOurs) this.#settle(rollout, running);
+    // Otherwise a deploy has ended meanwhile, which has woken this loop.
+    const isSteady = this.#own.task === task;
+    if (isOurs && isSteady) this.#settle(rollout, running);
     await this.#own.report(running, signal);
     if (!isOurs || rollout.state !== "running") return true;
     await this.#reportFailure(rollout, signal);
