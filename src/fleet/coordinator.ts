@@ -5,6 +5,7 @@ import { abortWith } from "../core/timeout.ts";
 import type { FleetGate, FleetVerdict } from "../deploy/deployer.ts";
 import type { RolloutCheck } from "./check/types.ts";
 import { evaluate, evaluationMs } from "./evaluation.ts";
+import { Offers } from "./offers.ts";
 import { OwnRecord } from "./own_record.ts";
 import { taskAfter } from "./own_task.ts";
 import { type FleetStore, listMembers, readRollout, rolloutOf, swapRollout } from "./records.ts";
@@ -65,12 +66,7 @@ export class Coordinator implements FleetGate {
   /** As it was read last. */
   #rollout: Rollout | undefined;
   #bakedAt: number | undefined;
-  /** Versions that this host's registry has offered in this poll. */
-  #offered = new Set<string>();
-  /** Why this host does not take a version, whatever the fleet says. */
-  readonly #holds = new Map<string, string>();
-  /** The version that was rolled out when the poll before ended. */
-  #wanted: string | undefined;
+  readonly #offers = new Offers();
   #isGoingBack = false;
   #wakeUp: () => void = () => {};
   #isWoken = false;
@@ -119,8 +115,7 @@ export class Coordinator implements FleetGate {
   }
 
   async admit(version: Version, signal: AbortSignal): Promise<FleetVerdict> {
-    this.#offered.add(version.tag);
-    this.#holds.delete(version.tag);
+    this.#offers.offered(version.tag);
     const wasInTrouble = this.#trouble.isNow;
     const work = (limited: AbortSignal): Promise<FleetVerdict> => this.#admit(version, limited);
     const verdict = await this.#trouble.attempt(ADMISSION_MS, signal, work);
@@ -255,7 +250,7 @@ export class Coordinator implements FleetGate {
     const wasUnderWay = this.#own.isResumed && phase === "deploying";
     const isLostRecord = phase === undefined && rollout.started.includes(host);
     if (runsIt && (wasUnderWay || isLostRecord)) this.#own.set({ tag, phase: "baking" });
-    const heldBy = this.#holds.get(tag);
+    const heldBy = this.#offers.holdOf(tag);
     if (heldBy !== undefined && rollout.state === "running") this.#hold(tag, heldBy);
     const isWatched = phase === "baking" || phase === "done";
     if (isWatched && !runsIt && running !== undefined && rollout.state === "running") {
@@ -316,31 +311,30 @@ export class Coordinator implements FleetGate {
     switch (event.type) {
       case "waiting":
         if (event.why === "fleet") return;
-        this.#offered.add(event.tag);
-        this.#holds.set(event.tag, event.reason);
+        this.#offers.held(event.tag, event.reason);
         if (this.#isOfRollout(event.tag)) this.#hold(event.tag, event.reason);
         return;
       case "unchanged":
       case "up-to-date":
-        this.#offered.add(event.tag);
+        this.#offers.offered(event.tag);
         return;
-      case "polled":
-        this.#missed(event.outcome === "unreachable" ? UNANSWERED : NOT_OFFERED);
-        this.#wanted = this.#rollout?.state === "running" ? this.#rollout.tag : undefined;
-        this.#offered = new Set();
+      case "polled": {
+        const tag = this.#rollout?.tag;
+        const isOpen = tag !== undefined && this.#isOfRollout(tag);
+        if (!this.#offers.endPoll(isOpen ? tag : undefined) || tag === undefined) return;
+        this.#missed(tag, event.outcome === "unreachable" ? UNANSWERED : NOT_OFFERED);
+      }
     }
   }
 
   /** A poll has ended in which this host was not offered the version of the rollout. */
-  #missed(reason: string): void {
-    const tag = this.#wanted;
-    if (tag === undefined || !this.#isOfRollout(tag) || this.#offered.has(tag)) return;
+  #missed(tag: string, reason: string): void {
     const { task } = this.#own;
     const phase = task?.tag === tag ? task.phase : undefined;
     // Before a restart it had begun to take the version, which is marked bad here, or not offered any more.
     const isLeft = phase === "deploying" && this.#own.isResumed && reason === NOT_OFFERED;
     if (isLeft) this.#set({ tag, phase: "failed", reason });
-    else if (phase !== "held") this.#hold(tag, this.#holds.get(tag) ?? reason);
+    else if (phase !== "held") this.#hold(tag, this.#offers.holdOf(tag) ?? reason);
   }
 
   /** Says that this host may not take the version of the rollout now. */
