@@ -52,7 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "cache/file": ["core", "host/files", "registries"],
   "cache/s3": ["core", "http", "registries", "registries/s3"],
   "cache/gcs": ["core", "registries", "registries/gcs", "registries/s3", "http"],
-  fleet: ["core", "cache"],
+  fleet: ["core", "cache", "deploy"],
   "fleet/check": ["core", "http", "host/process"],
   host: ["core", "platform", "registries", "registries/file", "gateway"],
   journal: ["core", "host/files"],
@@ -85,6 +85,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   agent: [
     "core",
     "cache",
+    "fleet",
+    "fleet/check",
     "fleet/check",
     "verify",
     "verify/sigstore",

@@ -539,6 +539,26 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       description:
         "Go back to the version before if a rollout is halted or aborted after this host has taken the new one",
     },
+    {
+      name: "rollout-check",
+      value: "<command|prometheus>",
+      commands: DEPLOYING,
+      description:
+        "What must find a wave of a rollout healthy before the next one begins: a shell command that exits with 0, or Prometheus",
+    },
+    {
+      name: "prometheus-url",
+      value: "<url>",
+      commands: DEPLOYING,
+      description: "Base URL of Prometheus, for --rollout-check prometheus",
+    },
+    {
+      name: "prometheus-query",
+      value: "<expression>",
+      commands: DEPLOYING,
+      description:
+        "PromQL expression for --rollout-check prometheus; healthy if it has a result, and none is 0 or NaN. {{tag}}, {{wave}} and {{hosts}} are filled in",
+    },
   ],
   Webhooks: [
     {
@@ -630,28 +650,6 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "dry-run",
       commands: ["rollback", "deploy"],
       description: "Print the outcome that the command would have, and change nothing",
-    },
-  ],
-  Fleet: [
-    {
-      name: "rollout-check",
-      value: "<command|prometheus>",
-      commands: DEPLOYING,
-      description:
-        "What must find a wave of a rollout healthy before the next one begins: a shell command that exits with 0, or Prometheus",
-    },
-    {
-      name: "prometheus-url",
-      value: "<url>",
-      commands: DEPLOYING,
-      description: "Base URL of Prometheus, for --rollout-check prometheus",
-    },
-    {
-      name: "prometheus-query",
-      value: "<expression>",
-      commands: DEPLOYING,
-      description:
-        "PromQL expression for --rollout-check prometheus; healthy if it has a result, and none is 0 or NaN. {{tag}}, {{wave}} and {{hosts}} are filled in",
     },
   ],
   Ports: [
