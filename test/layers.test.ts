@@ -87,7 +87,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "cache",
     "fleet",
     "fleet/check",
-    "fleet/check",
     "verify",
     "verify/sigstore",
     "registries",
@@ -200,8 +199,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "cli/commands",
   ],
   "cli/log": ["core", "host/process", "cli/flags"],
+  "cli/fleet": ["core", "cache", "fleet", "cli/flags", "agent", "cli/commands"],
   cli: [
     "core",
+    "cache",
     "admin",
     "registries",
     "notifiers",

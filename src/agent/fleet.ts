@@ -145,7 +145,8 @@ async function openCheck({ config, root }: Agent, command: CommandContext) {
 /** Its events report a failure. */
 async function goBack(to: string, reason: string, steering: Steer): Promise<void> {
   const operator = { user: FLEET_USER, message: reason };
-  const order = (command: "rollback" | "deploy") => steer({ command, tag: to }, operator, () => {});
+  const order = (command: "rollback" | "deploy") =>
+    steering.steer({ command, tag: to }, operator, () => {});
   await order("rollback")
     .catch((error) => {
       // It is not on this machine any more.
