@@ -1,19 +1,20 @@
 // The cost of a fleet: 1,000 machines poll GitHub (a fake, in its own process) through
-// `dewy registry`, and directly, at the same pace. Run it with
-// `npm run bench -- gateway [interval in s]`. All machines are one Bun process, so that latencies
-// at the 99th percentile include its event loop.
+// `dewy registry`, and directly, at the same pace. The machines are processes of Node, which keep
+// their connections from round to round. Run it with
+// `npm run bench -- gateway [interval in s] [rounds] [processes]`.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { loadavg } from "node:os";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { openRegistry, type Registry, systemClock } from "../mod.ts";
-import { createHostIo } from "../src/host/io.ts";
-import { rotated } from "./support/measure.ts";
+import { median, rotated } from "./support/measure.ts";
 
 const MACHINES = 1000;
-const INTERVAL_MS = Number(process.argv[2] ?? 10) * 1000;
-const ROUNDS = 3;
+const [interval = "10", rounds = "5", processes = "4"] = process.argv.slice(2);
+const INTERVAL_MS = Number(interval) * 1000;
+const ROUNDS = Number(rounds);
+const PROCESSES = Number(processes);
 const PLATFORMS = [
   { os: "linux", arch: "amd64" },
   { os: "linux", arch: "arm64" },
@@ -22,72 +23,88 @@ const PLATFORMS = [
 const TOKEN = "ghp_reader";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
-interface Way {
-  way: string;
-  machines: readonly Registry[];
+/** Of one poll of every machine. */
+interface Round {
   /** Requests to GitHub. */
   calls: number;
-  counted: number;
-  latencies: number[];
+  latencies: readonly number[];
   /** CPU time of the gateway. */
-  cpuMs: number;
-  /** CPU time of this process, which is all machines. */
-  machinesCpuMs: number;
+  gatewayMs: number;
+  /** CPU time of all machines. */
+  machinesMs: number;
+  /** The delay of the machines' event loops at the 99th percentile: a floor of the latencies. */
+  loopMs: number;
+}
+
+interface Way {
+  way: string;
+  fleet: Fleet;
+  rounds: Round[];
 }
 
 async function main(): Promise<void> {
   const github = await startGitHub();
   const gateway = await startGateway(github.url);
+  const ways: Way[] = [];
   try {
     const idle = memoryOf(gateway.child, "VmRSS");
     const registry = `grpc://${gateway.host}?no-tls=true&allow=http`;
-    const ways: readonly Way[] = [
-      await fleet("dewy registry over gRPC", registry, {}),
-      await fleet("dewy registry over Connect", `${registry}&protocol=connect`, {}),
-      await fleet("directly", "ghr://acme/app", {
-        GITHUB_API_URL: github.url,
-        GITHUB_TOKEN: TOKEN,
-      }),
-    ];
-    await github.asked();
+    for (const [way, url, env] of [
+      ["dewy registry over gRPC", registry, {}],
+      ["dewy registry over Connect", `${registry}&protocol=connect`, {}],
+      ["directly", "ghr://acme/app", { GITHUB_API_URL: github.url, GITHUB_TOKEN: TOKEN }],
+    ] as const) {
+      ways.push({ way, fleet: await startFleet(url, env), rounds: [] });
+    }
     for (let at = 0; at < ROUNDS; at += 1) {
-      for (const way of rotated(ways, at)) {
-        const before = [cpuOf(gateway.child.pid), cpuOf(process.pid)] as const;
-        way.latencies.push(...(await round(way.machines)));
-        way.cpuMs += cpuOf(gateway.child.pid) - before[0];
-        way.machinesCpuMs += cpuOf(process.pid) - before[1];
-        const { calls, counted } = await github.asked();
-        way.calls += calls;
-        way.counted += counted;
+      for (const { fleet, rounds } of rotated(ways, at)) {
+        await github.asked();
+        const before = cpuOf(gateway.child.pid);
+        const polled = await fleet.round();
+        const gatewayMs = cpuOf(gateway.child.pid) - before;
+        rounds.push({ ...polled, gatewayMs, calls: (await github.asked()).calls });
       }
     }
     print(ways, idle, memoryOf(gateway.child, "VmHWM"));
   } finally {
+    for (const { fleet } of ways) fleet.end();
     gateway.child.kill();
     github.child.kill();
   }
 }
 
 function print(ways: readonly Way[], idle: number, busy: number): void {
-  const polls = MACHINES * ROUNDS;
   console.log(
-    `${MACHINES} machines of ${PLATFORMS.length} kinds, a poll every ${INTERVAL_MS / 1000} s, ${ROUNDS} polls each`,
+    `${MACHINES} machines of ${PLATFORMS.length} kinds in ${PROCESSES} processes, a poll every ` +
+      `${INTERVAL_MS / 1000} s; medians of ${ROUNDS} rounds; load ${loadavg()[0]?.toFixed(1)}`,
   );
+  const costs = ways.map(({ way, rounds }) => {
+    const of = (number: (round: Round) => number): number => median(rounds.map(number));
+    return {
+      way,
+      calls: of(({ calls }) => calls),
+      p50: of(({ latencies }) => percentile(latencies, 0.5)),
+      p99: of(({ latencies }) => percentile(latencies, 0.99)),
+      loop: of(({ loopMs }) => loopMs),
+      gateway: of(({ gatewayMs }) => gatewayMs) / MACHINES,
+      machine: of(({ machinesMs }) => machinesMs) / MACHINES,
+    };
+  });
   console.table(
-    ways.map(({ way, calls, latencies, cpuMs, machinesCpuMs }) => ({
+    costs.map(({ way, calls, p50, p99, loop, gateway, machine }) => ({
       way,
       "upstream calls": calls,
-      "p50 (ms)": percentile(latencies, 0.5).toFixed(1),
-      "p99 (ms)": percentile(latencies, 0.99).toFixed(1),
-      "gateway's CPU (ms/poll)": (cpuMs / polls).toFixed(2),
-      "machine's CPU (ms/poll)": (machinesCpuMs / polls).toFixed(2),
+      "p50 (ms)": p50.toFixed(1),
+      "p99 (ms)": p99.toFixed(1),
+      "event loop p99 (ms)": loop.toFixed(1),
+      "gateway's CPU (ms/poll)": gateway.toFixed(2),
+      "machine's CPU (ms/poll)": machine.toFixed(2),
     })),
   );
-  const direct = ways.at(-1);
-  for (const { way, calls, latencies } of ways.slice(0, -1)) {
+  const direct = costs.at(-1);
+  for (const { way, calls, p99 } of costs.slice(0, -1)) {
     const callRatio = (calls / (direct?.calls ?? 0)).toPrecision(2);
-    const [ours, theirs] = [latencies, direct?.latencies ?? []].map((all) => percentile(all, 0.99));
-    const p99Ratio = ((ours ?? 0) / (theirs ?? 0)).toFixed(2);
+    const p99Ratio = (p99 / (direct?.p99 ?? 0)).toFixed(2);
     console.log(`${way} / directly: upstream calls ${callRatio}, p99 ${p99Ratio}`);
   }
   const ratio = (busy / idle).toFixed(2);
@@ -96,28 +113,45 @@ function print(ways: readonly Way[], idle: number, busy: number): void {
   );
 }
 
-/** Every machine is a registry with its own connection, and has polled once. */
-async function fleet(way: string, url: string, env: Record<string, string>): Promise<Way> {
-  const machines = await Promise.all(
-    Array.from({ length: MACHINES }, async (_, at): Promise<Registry> => {
-      const platform = PLATFORMS[at % PLATFORMS.length] ?? { os: "linux", arch: "amd64" };
-      return openRegistry(url, await createHostIo({ env, platform, fetch }));
-    }),
-  );
-  await round(machines);
-  return { way, machines, calls: 0, counted: 0, latencies: [], cpuMs: 0, machinesCpuMs: 0 };
+interface Fleet {
+  /** One poll of every machine, spread over the interval. */
+  round(): Promise<Pick<Round, "latencies" | "machinesMs" | "loopMs">>;
+  end(): void;
 }
 
-/** One poll of every machine, spread over the interval. */
-async function round(machines: readonly Registry[]): Promise<number[]> {
-  const polls = machines.map(async (machine, at) => {
-    await systemClock.sleep((at * INTERVAL_MS) / MACHINES);
-    const startedAt = performance.now();
-    const answer = await machine.resolve();
-    if (answer.kind !== "ready") throw new Error(`expected a release, not ${answer.kind}`);
-    return performance.now() - startedAt;
-  });
-  return Promise.all(polls);
+/** Every machine has its own connection, and has polled once. */
+async function startFleet(registry: string, env: Record<string, string>): Promise<Fleet> {
+  const children = await Promise.all(
+    Array.from({ length: PROCESSES }, async (_, first) => {
+      const part = { registry, env, platforms: PLATFORMS, first, step: PROCESSES };
+      const options = JSON.stringify({ ...part, machines: MACHINES });
+      const child = spawn("node", [`${ROOT}bench/support/machines_child.mjs`, options], {
+        stdio: ["pipe", "pipe", "inherit"],
+      });
+      const lines = createInterface({ input: child.stdout });
+      await nextLine(lines);
+      return { child, lines };
+    }),
+  );
+  return {
+    async round() {
+      const parts = await Promise.all(
+        children.map(async ({ child, lines }) => {
+          const line = nextLine(lines);
+          child.stdin.write(`${INTERVAL_MS}\n`);
+          return JSON.parse(await line);
+        }),
+      );
+      return {
+        latencies: parts.flatMap(({ latencies }) => latencies),
+        machinesMs: parts.reduce((sum, { cpuMs }) => sum + cpuMs, 0),
+        loopMs: Math.max(...parts.map(({ loopP99Ms }) => loopP99Ms)),
+      };
+    },
+    end() {
+      for (const { child } of children) child.kill();
+    },
+  };
 }
 
 interface GitHubChild {

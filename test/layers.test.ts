@@ -52,7 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "cache/file": ["core", "host/files", "registries"],
   "cache/s3": ["core", "http", "registries", "registries/s3"],
   "cache/gcs": ["core", "registries", "registries/gcs", "registries/s3", "http"],
-  fleet: ["core", "cache"],
+  fleet: ["core", "cache", "deploy"],
   "fleet/check": ["core", "http", "host/process"],
   host: ["core", "platform", "registries", "registries/file", "gateway"],
   journal: ["core", "host/files"],
@@ -198,6 +198,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "cli/commands",
   ],
   "cli/log": ["core", "host/process", "cli/flags"],
+  "cli/fleet": ["core", "cache", "fleet", "cli/flags", "agent", "cli/commands"],
   cli: [
     "core",
     "cache",

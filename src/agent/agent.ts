@@ -316,7 +316,7 @@ interface Polling {
 async function keepPolling(
   { poll, polls, failed, baking, webhooks, stop }: Polling,
   { config, supervision }: Agent,
-  { deployer, clock, emit }: DeployContext,
+  { deployer, registry, clock, emit }: DeployContext,
   signals: Signals,
 ): Promise<void> {
   let wake = (): void => {};
@@ -349,6 +349,9 @@ async function keepPolling(
       // With an app, a reload signal restarts the app.
       const onReload = supervision === undefined ? signals.onReload(polls.trigger) : () => {};
       const onWebhook = webhooks?.onWake(listener);
+      registry
+        .watch?.({ onChange: () => listener({ isPatient: true }), signal: stop })
+        .catch(() => {});
       return () => {
         onReload();
         onWebhook?.();

@@ -399,6 +399,7 @@ export type DewyEvent =
   | { type: "pruned"; directories: readonly string[] }
   | { type: "listening"; url: string; protocols: string }
   | { type: "upstream-polled"; platform: string; durationMs: number }
+  | { type: "watch-ended"; reason: string; retryInMs: number }
   | {
       type: "upstream-failed";
       error: DewyError;

@@ -234,4 +234,9 @@ export interface Registry {
    * retryable if the registry will never take it, such as for a missing permission.
    */
   report?(deployment: Deployment, options?: { signal?: AbortSignal }): Promise<void>;
+  /**
+   * Calls `onChange` whenever the next poll may find another version, until the signal is aborted. A hint: it may be early,
+   * late or missing, so poll as well. Never rejects; what fails is tried again with backoff.
+   */
+  watch?(options: { onChange: () => void; signal: AbortSignal }): Promise<void>;
 }

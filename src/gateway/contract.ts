@@ -37,6 +37,9 @@ export interface VersionAnswer {
   createdAt?: Date | undefined;
 }
 
+/** A version as {@link RegistryLogic.watch} announces it: the same `id` and `tag` as in the answer. */
+export type AnnouncedVersion = Pick<VersionAnswer, "id" | "tag">;
+
 /** The result of a deploy. Control characters are removed, and long texts are cut. */
 export interface DeployReport {
   /** {@link VersionAnswer.id} of the deployed version. */
@@ -72,4 +75,15 @@ export interface RegistryLogic {
    * @param signal As for `current`.
    */
   report?(report: DeployReport, signal: AbortSignal): Promise<void> | void;
+  /**
+   * Yields the version of a machine, and again whenever it changes; `undefined` for none. Machines then ask `current`
+   * at once, instead of at their next poll. Without this method, they only poll.
+   *
+   * @param question The machine; `artifact` is `undefined`.
+   * @param signal Aborted when the machine disconnects, the stream has become old, or the server stops.
+   */
+  watch?(
+    question: VersionQuestion,
+    signal: AbortSignal,
+  ): AsyncIterable<AnnouncedVersion | undefined>;
 }

@@ -7,11 +7,18 @@ import { formatPlatform } from "../platform/platform.ts";
 import { AnswerBook, type BookedAnswer } from "./answer_book.ts";
 import { ARTIFACTS_PATH, type ArtifactLinks, artifactLinks } from "./artifact_link.ts";
 import { bearerCheck } from "./bearer_token.ts";
-import type { DeployReport, RegistryLogic, VersionAnswer, VersionQuestion } from "./contract.ts";
+import type {
+  AnnouncedVersion,
+  DeployReport,
+  RegistryLogic,
+  VersionAnswer,
+  VersionQuestion,
+} from "./contract.ts";
 import { serveDownloads } from "./downloads.ts";
 import { type GatewayMetrics, gatewayMetrics } from "./metrics.ts";
 import type { PollState } from "./polled_registry.ts";
 import { openUpstream, type Upstream } from "./upstream.ts";
+import { VersionFeeds } from "./version_feeds.ts";
 
 export interface GatewayOptions extends Pick<Context, "clock" | "emit"> {
   /** Opens the upstream registry for a platform or, with `undefined`, for all of them. Must not send requests. */
@@ -43,6 +50,7 @@ export class Gateway implements RegistryLogic {
   readonly #metrics: GatewayMetrics = gatewayMetrics();
   readonly #emit: EventSink;
   readonly #upstream: Upstream;
+  readonly #feeds: VersionFeeds;
   readonly #book = new AnswerBook();
   readonly #links: ArtifactLinks;
   readonly #download: (request: Request) => Promise<Response>;
@@ -57,6 +65,9 @@ export class Gateway implements RegistryLogic {
     const emit = dedupe(fanOut([this.#metrics.sink, options.emit]), clock);
     this.#emit = emit;
     this.#upstream = openUpstream(options.open, { intervalMs, maxStaleMs, clock, emit, signal });
+    const ask = async (platform: Platform): Promise<AnnouncedVersion> =>
+      announced(await this.#resolve(platform, undefined));
+    this.#feeds = new VersionFeeds({ ask, intervalMs, clock });
     this.#links = artifactLinks(options.secret, clock);
     this.#download = serveDownloads({
       upstream: this.#upstream,
@@ -73,6 +84,7 @@ export class Gateway implements RegistryLogic {
     const { artifact: wanted, address } = question;
     const platform = platformOf(question);
     const resolution = await this.#resolve(platform, wanted);
+    if (wanted === undefined) this.#feeds.offer(platform, announced(resolution));
     const tag = resolution.kind === "ready" ? resolution.release.tag : resolution.tag;
     const name = resolution.kind === "ready" ? resolution.artifact.name : undefined;
     const isStale = this.#upstream.state() === "stale";
@@ -87,6 +99,10 @@ export class Gateway implements RegistryLogic {
       throw new NotFoundError(`${tag} has no artifact "${wanted}"`);
     }
     return this.#answer(resolution, question);
+  }
+
+  watch(question: VersionQuestion, signal: AbortSignal): AsyncIterable<AnnouncedVersion> {
+    return this.#feeds.watch(platformOf(question), signal);
   }
 
   async report(
@@ -141,6 +157,7 @@ export class Gateway implements RegistryLogic {
 
   expire(): void {
     this.#upstream.expire();
+    this.#feeds.hurry();
   }
 
   async #resolve(platform: Platform, artifact: string | undefined): Promise<Resolution> {
@@ -220,6 +237,21 @@ export class Gateway implements RegistryLogic {
     }
     const type = "text/plain; version=0.0.4; charset=utf-8";
     return new Response(this.#metrics.text(), { headers: { "content-type": type } });
+  }
+}
+
+/** The `id` and the tag of the answer that a resolution becomes. */
+function announced(resolution: Resolution): AnnouncedVersion {
+  switch (resolution.kind) {
+    case "ready":
+      return { id: resolution.release.id, tag: resolution.release.tag };
+    case "pending":
+      return { id: "", tag: resolution.tag };
+    case "none":
+      return {
+        id: "",
+        tag: resolution.reason === "artifact-missing" ? (resolution.tag ?? "") : "",
+      };
   }
 }
 

@@ -17,9 +17,11 @@ import {
   CurrentResponseSchema,
   RegistryService,
   type ReportRequest,
+  type WatchRequest,
 } from "../gen/dewy_pb.ts";
 import { normalizePlatform } from "../platform/platform.ts";
 import type { DeployReport, RegistryLogic, VersionAnswer, VersionQuestion } from "./contract.ts";
+import { type WatchOptions, watchStreams } from "./watch_streams.ts";
 
 export interface Caller {
   /** The IP address; `undefined` where the runtime does not say. */
@@ -41,24 +43,44 @@ export const MAX_DEADLINE_MS: number = 10 * 60_000;
 const MAX_ID_LENGTH = 1024;
 const MAX_ERROR_LENGTH = 4096;
 
-/** Routes the calls of `dewy.RegistryService` to a registry's logic. `emit` receives errors that callers must not see. */
+export interface RouteOptions extends WatchOptions {
+  /** Receives errors that callers must not see. */
+  emit: EventSink;
+}
+
+/** Routes the calls of `dewy.RegistryService` to a registry's logic. */
 export function registryRoutes(
   logic: RegistryLogic,
-  emit: EventSink,
+  { emit, clock, closing }: RouteOptions,
 ): (router: ConnectRouter) => void {
+  const failed = (error: unknown): ConnectError => {
+    if (!(error instanceof ConnectError || error instanceof DewyError)) {
+      const reason = messageOf(error);
+      emit({ type: "warning", message: "Call failed", fields: { reason }, important: true });
+    }
+    return rpcError(error);
+  };
   const guarded = async <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> => {
     try {
       return await unlessAborted(signal, work);
     } catch (error) {
-      if (!(error instanceof ConnectError || error instanceof DewyError)) {
-        const reason = messageOf(error);
-        emit({ type: "warning", message: "Call failed", fields: { reason }, important: true });
-      }
-      throw rpcError(error);
+      throw failed(error);
     }
   };
+  const stream = watchStreams({ clock, closing });
+  async function* watch(request: WatchRequest, context: HandlerContext) {
+    const open = logic.watch?.bind(logic);
+    if (open === undefined) throw new ConnectError("Poll instead", Code.Unimplemented);
+    try {
+      const question = readQuestion(request, context);
+      yield* stream((signal) => open(question, signal), context.signal);
+    } catch (error) {
+      throw failed(error);
+    }
+  }
   return (router) =>
     router.service(RegistryService, {
+      watch,
       current: (request, context) =>
         guarded(context.signal, async () =>
           toResponse(await logic.current(readQuestion(request, context), context.signal)),
@@ -83,7 +105,9 @@ function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<
   });
 }
 
-function readQuestion(request: CurrentRequest, context: HandlerContext): VersionQuestion {
+type Question = Pick<CurrentRequest, "arch" | "os"> & { arifactName?: string };
+
+function readQuestion(request: Question, context: HandlerContext): VersionQuestion {
   for (const [name, value] of [
     ["os", request.os],
     ["arch", request.arch],

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dewy.proto.
  */
 export const file_dewy: GenFile = /*@__PURE__*/
-  fileDesc("CgpkZXd5LnByb3RvEgRkZXd5IlYKDkN1cnJlbnRSZXF1ZXN0EgwKBGFyY2gYASABKAkSCgoCb3MYAiABKAkSGQoMYXJpZmFjdF9uYW1lGAMgASgJSACIAQFCDwoNX2FyaWZhY3RfbmFtZSKXAQoPQ3VycmVudFJlc3BvbnNlEgoKAmlkGAEgASgJEgsKA3RhZxgCIAEoCRIUCgxhcnRpZmFjdF91cmwYAyABKAkSMwoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIAIgBARIRCglmaWxlX3VybHMYBSADKAlCDQoLX2NyZWF0ZWRfYXQiUwoNUmVwb3J0UmVxdWVzdBIKCgJpZBgBIAEoCRILCgN0YWcYAiABKAkSDwoHY29tbWFuZBgDIAEoCRIQCgNlcnIYBCABKAlIAIgBAUIGCgRfZXJyMoABCg9SZWdpc3RyeVNlcnZpY2USNgoHQ3VycmVudBIULmRld3kuQ3VycmVudFJlcXVlc3QaFS5kZXd5LkN1cnJlbnRSZXNwb25zZRI1CgZSZXBvcnQSEy5kZXd5LlJlcG9ydFJlcXVlc3QaFi5nb29nbGUucHJvdG9idWYuRW1wdHliBnByb3RvMw", [file_google_protobuf_empty, file_google_protobuf_timestamp]);
+  fileDesc("CgpkZXd5LnByb3RvEgRkZXd5IlYKDkN1cnJlbnRSZXF1ZXN0EgwKBGFyY2gYASABKAkSCgoCb3MYAiABKAkSGQoMYXJpZmFjdF9uYW1lGAMgASgJSACIAQFCDwoNX2FyaWZhY3RfbmFtZSKXAQoPQ3VycmVudFJlc3BvbnNlEgoKAmlkGAEgASgJEgsKA3RhZxgCIAEoCRIUCgxhcnRpZmFjdF91cmwYAyABKAkSMwoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIAIgBARIRCglmaWxlX3VybHMYBSADKAlCDQoLX2NyZWF0ZWRfYXQiUwoNUmVwb3J0UmVxdWVzdBIKCgJpZBgBIAEoCRILCgN0YWcYAiABKAkSDwoHY29tbWFuZBgDIAEoCRIQCgNlcnIYBCABKAlIAIgBAUIGCgRfZXJyIigKDFdhdGNoUmVxdWVzdBIMCgRhcmNoGAEgASgJEgoKAm9zGAIgASgJIigKDVdhdGNoUmVzcG9uc2USCgoCaWQYASABKAkSCwoDdGFnGAIgASgJMrQBCg9SZWdpc3RyeVNlcnZpY2USNgoHQ3VycmVudBIULmRld3kuQ3VycmVudFJlcXVlc3QaFS5kZXd5LkN1cnJlbnRSZXNwb25zZRI1CgZSZXBvcnQSEy5kZXd5LlJlcG9ydFJlcXVlc3QaFi5nb29nbGUucHJvdG9idWYuRW1wdHkSMgoFV2F0Y2gSEi5kZXd5LldhdGNoUmVxdWVzdBoTLmRld3kuV2F0Y2hSZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_empty, file_google_protobuf_timestamp]);
 
 /**
  * The requesting machine.
@@ -144,6 +144,62 @@ export const ReportRequestSchema: GenMessage<ReportRequest> = /*@__PURE__*/
   messageDesc(file_dewy, 2);
 
 /**
+ * The watching machine, as in CurrentRequest.
+ *
+ * @generated from message dewy.WatchRequest
+ */
+export type WatchRequest = Message<"dewy.WatchRequest"> & {
+  /**
+   * The CPU architecture in Go's spelling: amd64, arm64.
+   *
+   * @generated from field: string arch = 1;
+   */
+  arch: string;
+
+  /**
+   * The operating system in Go's spelling: linux, darwin.
+   *
+   * @generated from field: string os = 2;
+   */
+  os: string;
+};
+
+/**
+ * Describes the message dewy.WatchRequest.
+ * Use `create(WatchRequestSchema)` to create a new message.
+ */
+export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
+  messageDesc(file_dewy, 3);
+
+/**
+ * The version that Current would return. It may repeat, and it only hints: clients ask Current before they act.
+ *
+ * @generated from message dewy.WatchResponse
+ */
+export type WatchResponse = Message<"dewy.WatchResponse"> & {
+  /**
+   * CurrentResponse.id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * CurrentResponse.tag; empty if there is no version.
+   *
+   * @generated from field: string tag = 2;
+   */
+  tag: string;
+};
+
+/**
+ * Describes the message dewy.WatchResponse.
+ * Use `create(WatchResponseSchema)` to create a new message.
+ */
+export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
+  messageDesc(file_dewy, 4);
+
+/**
  * Chooses versions and receives the results of deploys.
  *
  * @generated from service dewy.RegistryService
@@ -168,6 +224,18 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof ReportRequestSchema;
     output: typeof EmptySchema;
+  },
+  /**
+   * Announces the version that Current would return: at once, whenever it changes, and repeatedly as a keep-alive, at
+   * least every 30 seconds. Optional: clients of a server without it poll. Either side may end the stream at any time;
+   * the client then opens another one.
+   *
+   * @generated from rpc dewy.RegistryService.Watch
+   */
+  watch: {
+    methodKind: "server_streaming";
+    input: typeof WatchRequestSchema;
+    output: typeof WatchResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_dewy, 0);

@@ -304,6 +304,8 @@ const LINES: Lines = {
   listening: ({ url, protocols }) => line("info", "Listening", { url, protocols }),
   "upstream-polled": ({ platform, durationMs }) =>
     line("debug", "Upstream polled", { platform, duration: duration(durationMs) }),
+  "watch-ended": ({ reason, retryInMs }) =>
+    line("debug", "Watch ended, polling meanwhile", { reason, retry: duration(retryInMs) }),
   "upstream-failed": ({ error, count, servedMs, retryInMs }) =>
     line(
       "error",

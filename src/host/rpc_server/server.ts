@@ -107,8 +107,9 @@ export async function serveRegistry(
   const scheme = tls === undefined ? "http" : "https";
   const call = connectNodeAdapter({
     routes: (router) => {
-      registryRoutes(logic, emit)(router);
-      healthRoutes({ isServing, closing: closing.signal, clock: systemClock })(router);
+      const common = { closing: closing.signal, clock: systemClock };
+      registryRoutes(logic, { ...common, emit })(router);
+      healthRoutes({ ...common, isServing })(router);
     },
     readMaxBytes: MAX_REQUEST_BYTES,
     maxTimeoutMs: MAX_DEADLINE_MS,

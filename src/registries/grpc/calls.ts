@@ -9,6 +9,7 @@ export function channelOver(transport: Transport, hangUp: () => void): GrpcChann
     report: async (report, how) => {
       await client.report(report, how);
     },
+    watch: (question, how) => client.watch(question, how),
     hangUp,
   };
 }

@@ -38,6 +38,9 @@ export interface GrpcAnswer {
   createdAt?: { seconds: bigint; nanos: number } | undefined;
 }
 
+/** The version that the server would answer with: `dewy.WatchResponse`. */
+export type GrpcAnnouncement = Pick<GrpcAnswer, "id" | "tag">;
+
 /** The outcome of a deploy: `dewy.ReportRequest`. */
 export interface GrpcReport {
   /** The identifier of the answer. */
@@ -56,6 +59,11 @@ export interface GrpcChannel {
   current(question: GrpcQuestion, how: GrpcCallOptions): Promise<GrpcAnswer>;
   /** Reports a deploy; rejects as `current` does. */
   report(report: GrpcReport, how: GrpcCallOptions): Promise<void>;
+  /** Streams announcements of versions until the signal is aborted; rejects as `current` does. */
+  watch?(
+    question: GrpcQuestion,
+    how: Omit<GrpcCallOptions, "timeoutMs">,
+  ): AsyncIterable<GrpcAnnouncement>;
   /** Closes the connection; the next call opens another. */
   hangUp(): void;
 }

@@ -40,8 +40,10 @@ type Method = "Current" | "Report";
  * is given up, and the call is sent again.
  */
 export function createGrpcClient(options: GrpcClientOptions, io: GrpcIo) {
-  const call = caller(options, io);
+  const line = openedOnce(options.open);
+  const call = caller(options, line, io);
   return {
+    channel: line.open,
     current: (question: GrpcQuestion, signal: AbortSignal | undefined) =>
       call("Current", signal, (channel, how) => channel.current(question, how)),
     report: (report: GrpcReport, signal: AbortSignal | undefined) =>
@@ -57,9 +59,8 @@ type Call = <T>(
   work: (channel: GrpcChannel, how: GrpcCallOptions) => Promise<T>,
 ) => Promise<T>;
 
-function caller(options: GrpcClientOptions, io: GrpcIo): Call {
+function caller(options: GrpcClientOptions, line: Line, io: GrpcIo): Call {
   const { baseUrl, protocol, token } = options;
-  const line = openedOnce(options.open);
   // Whether the connection has ever carried an answer: if so, silence may be the connection's own.
   let proven = false;
 
@@ -101,8 +102,10 @@ function caller(options: GrpcClientOptions, io: GrpcIo): Call {
   };
 }
 
+type Line = Pick<GrpcClientOptions, "open">;
+
 /** A channel that could not be opened, say for a missing CA file, is reopened at the next call. */
-function openedOnce(open: () => Promise<GrpcChannel>): { open: () => Promise<GrpcChannel> } {
+function openedOnce(open: () => Promise<GrpcChannel>): Line {
   let channel: Promise<GrpcChannel> | undefined;
   return {
     open() {

@@ -25,7 +25,7 @@ export const grpc: RegistryDriver<GrpcLocator> = {
   ],
   parse: parseGrpcUrl,
   token: "A bearer token for the server",
-  features: ["report"],
+  features: ["report", "watch"],
   async open(locator, context) {
     const { openGrpc } = await import("./registry.ts");
     return openGrpc(locator, context);

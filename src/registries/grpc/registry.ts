@@ -22,14 +22,15 @@ import {
   assertResolvesElsewhere,
   readAnsweredArtifact,
 } from "./artifact.ts";
-import type { GrpcChannel } from "./channel.ts";
+import type { GrpcAnnouncement, GrpcChannel } from "./channel.ts";
 import type { GrpcClient } from "./client.ts";
 import { type GrpcLocator, type GrpcProtocol, TOKEN_VARIABLE } from "./locator.ts";
 
 const LOOKUP_MS = 5_000;
 
 export function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
-  const client = lazyClient(locator, io);
+  const { client, token } = lazyClient(locator, io);
+  let answered: GrpcAnnouncement | undefined;
   const platform = normalizePlatform(io.platform);
   const rules = artifactRules(locator, io);
   return {
@@ -37,6 +38,7 @@ export function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
       const { arch, os } = platform;
       const signal = joinSignals(options.signal, io.signal);
       const answer = await (await client()).current({ arch, os }, signal);
+      answered = answer;
       const { exclude } = options;
       const resolution = resolveAnswer(answer, {
         locator,
@@ -54,11 +56,21 @@ export function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
       const signal = joinSignals(options.signal, io.signal);
       await (await client()).report({ id, tag, command, err: error }, signal);
     },
+    async watch({ onChange, signal }) {
+      const { arch, os } = platform;
+      const { watchVersion } = await import("./watch.ts");
+      const common = { question: { arch, os }, token, answered: () => answered };
+      const { channel: open } = await client();
+      await watchVersion({ ...common, open, onChange, signal }, io);
+    },
   };
 }
 
 /** The gRPC packages are loaded at the first call. */
-function lazyClient(locator: GrpcLocator, io: RegistryContext): () => Promise<GrpcClient> {
+function lazyClient(
+  locator: GrpcLocator,
+  io: RegistryContext,
+): { client: () => Promise<GrpcClient>; token: string } {
   const protocol = chooseProtocol(locator, io);
   const baseUrl = `${locator.noTLS ? "http" : "https"}://${locator.target}`;
   const token = tokenFor(locator, io);
@@ -71,12 +83,13 @@ function lazyClient(locator: GrpcLocator, io: RegistryContext): () => Promise<Gr
     return openFetchChannel(protocol, baseUrl, io.fetch);
   };
   let client: Promise<GrpcClient> | undefined;
-  return () => {
+  const load = (): Promise<GrpcClient> => {
     client ??= import("./client.ts").then(({ createGrpcClient }) =>
       createGrpcClient({ baseUrl, protocol, token, open }, io),
     );
     return client;
   };
+  return { client: load, token };
 }
 
 function chooseProtocol(locator: GrpcLocator, io: RegistryContext): GrpcProtocol {

@@ -58,6 +58,12 @@ test("the contract keeps the names and numbers of existing servers", () => {
       input: ["string id = 1", "string tag = 2", "string command = 3", "optional string err = 4"],
       output: [],
     },
+    {
+      name: "Watch",
+      methodKind: "server_streaming",
+      input: ["string arch = 1", "string os = 2"],
+      output: ["string id = 1", "string tag = 2"],
+    },
   ]);
 });
 
