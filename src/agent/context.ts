@@ -13,6 +13,7 @@ import type { Redactor } from "./redactor.ts";
 export interface DriverTables {
   registries: RegistryTable;
   notifiers: NotifierTable;
+  caches: CacheTable;
 }
 
 /** Everything a command needs from outside. It is assembled once; tests pass their own. */
@@ -26,18 +27,17 @@ export interface CommandContext
   ownLines?(): readonly string[];
   /** The open notifiers. */
   notifications?: Notifications | undefined;
-  /** The caches to choose from. Defaults to all. */
-  caches?: CacheTable | undefined;
   io: RegistryContext;
   redactor: Redactor;
   version: string;
 }
 
 /** The environment for programs that are not to have dewy's credentials. */
-export function isolated(env: Environment, { registries, notifiers }: DriverTables): Environment {
+export function isolated(env: Environment, tables: DriverTables): Environment {
   return withoutCredentials(env, [
-    ...Object.values(registries),
-    ...Object.values(notifiers),
+    ...Object.values(tables.registries),
+    ...Object.values(tables.notifiers),
+    ...Object.values(tables.caches),
     { environment: TELEMETRY_SECRETS },
   ]);
 }

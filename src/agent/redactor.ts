@@ -1,3 +1,4 @@
+import { caches } from "../cache/table.ts";
 import type { Environment, EnvironmentSpec } from "../core/environment.ts";
 import { createRedactor, type Redact } from "../core/secret.ts";
 import { declarePrintable, type PrintableKeys } from "../core/url.ts";
@@ -30,4 +31,4 @@ export function redactorOf(...tables: readonly Table[]): Redactor {
 }
 
 /** The redactor for dewy's own drivers. */
-export const redactor: Redactor = redactorOf(hostRegistries, notifiers);
+export const redactor: Redactor = redactorOf(hostRegistries, notifiers, caches);

@@ -23,17 +23,18 @@ export async function openSharedCache(
   if (config.cache === undefined) return { registry };
   const { openCache } = await import("../cache/open.ts");
   const { SharedArtifacts } = await import("../cache/shared_artifacts.ts");
-  const { clock, emit, io } = context;
-  const caches = context.caches ?? (await import("../cache/table.ts")).caches;
+  const { SharedStore } = await import("../cache/shared_store.ts");
+  const { caches, clock, emit, io } = context;
   const { store, registryTtlMs: ttlMs } = await openCache(config.cache, caches, io);
-  const shared = { store, node: `${hostname()}:${process.pid}`, clock, emit };
+  const node = `${hostname()}:${process.pid}`;
+  const shared = new SharedStore({ store, node, clock, emit });
   const artifacts = new SharedArtifacts(shared);
   // The files of a directory are those of one machine.
   if (ttlMs === 0 || locator.type === "file") return { registry, artifacts };
   const { shareRegistry } = await import("../cache/shared_registry.ts");
   const { calver } = locator;
   const question = { scope: scopeOf(config, locator), platform: io.platform, calver };
-  return { registry: shareRegistry(registry, { ...shared, ...question, ttlMs }), artifacts };
+  return { registry: shareRegistry(registry, shared, { ...question, ttlMs }), artifacts };
 }
 
 /** What the answer depends on: the URL, and what flags and `GITHUB_ARTIFACT` add to it. */

@@ -1,16 +1,8 @@
 import * as v from "valibot";
-import type { Clock } from "../core/clock.ts";
+import { EntryAge } from "./age.ts";
 import { claimKey } from "./keys.ts";
-import type { Care } from "./trouble.ts";
-import type { CacheEntry, CacheStore } from "./types.ts";
-
-export interface ClaimOptions {
-  store: CacheStore;
-  care: Care;
-  clock: Clock;
-  /** This process, unique among those that share the store: `<host>:<pid>`. */
-  node: string;
-}
+import type { SharedStore } from "./shared_store.ts";
+import type { CacheEntry } from "./types.ts";
 
 /** A claim that is not renewed for this long belongs to a machine that died. */
 const LIFE_MS = 60_000;
@@ -25,13 +17,14 @@ export type ClaimOutcome = "held" | "taken" | "failed";
 /** Who makes the object of a key. Others wait, unless the owner dies. */
 export class Claim {
   readonly #key: string;
-  readonly #options: ClaimOptions;
+  readonly #shared: SharedStore;
+  readonly #age: EntryAge;
   #version: string | undefined;
-  #sighted: { version: string; at: number } | undefined;
 
-  constructor(key: string, options: ClaimOptions) {
+  constructor(key: string, shared: SharedStore) {
     this.#key = claimKey(key);
-    this.#options = options;
+    this.#shared = shared;
+    this.#age = new EntryAge(shared.clock);
   }
 
   async take(signal: AbortSignal): Promise<ClaimOutcome> {
@@ -51,15 +44,6 @@ export class Claim {
     return "value" in found && this.#isAlive(found.value);
   }
 
-  #read(signal: AbortSignal) {
-    const { care, store } = this.#options;
-    return care.try("read", signal, (limited) => store.read(this.#key, MAX_CLAIM_BYTES, limited));
-  }
-
-  #isAlive(claim: CacheEntry | undefined): boolean {
-    return claim !== undefined && this.#ageOf(claim) < LIFE_MS;
-  }
-
   /** Does the work while the claim is renewed, and removes it afterwards. */
   async during<T>(work: () => Promise<T>): Promise<T> {
     const end = new AbortController();
@@ -75,7 +59,7 @@ export class Claim {
 
   async #renew(signal: AbortSignal): Promise<void> {
     while (this.#version !== undefined) {
-      await this.#options.clock.sleep(RENEWAL_MS, signal);
+      await this.#shared.clock.sleep(RENEWAL_MS, signal);
       const written = await this.#write(this.#version, signal);
       if ("value" in written) this.#version = written.value;
     }
@@ -84,41 +68,39 @@ export class Claim {
   /** Not if another machine has taken it over. */
   async #remove(): Promise<void> {
     if (this.#version === undefined) return;
-    const { care, store } = this.#options;
-    await care.try("write to", undefined, (limited) => store.remove(this.#key, limited));
+    const { store } = this.#shared;
+    await this.#shared.try("write", undefined, (limited) => store.remove(this.#key, limited));
   }
 
-  #write(version: string | undefined, signal: AbortSignal) {
-    const { care, store, clock, node } = this.#options;
-    const text = JSON.stringify({
-      locked_at: new Date(clock.now()).toISOString(),
-      locked_by: node,
-    });
-    return care.try("write to", signal, (limited) =>
-      store.write(this.#key, text, {
-        condition: version === undefined ? "absent" : { version },
-        contentType: "application/json",
-        signal: limited,
-      }),
+  #read(signal: AbortSignal) {
+    const { store } = this.#shared;
+    return this.#shared.try("read", signal, (limited) =>
+      store.read(this.#key, MAX_CLAIM_BYTES, limited),
     );
   }
 
-  /** Where the store does not tell it, a clock that is ahead shortens a claim, and none makes it longer. */
-  #ageOf({ body, version, ageMs }: CacheEntry): number {
-    if (ageMs !== undefined) return ageMs;
-    const { clock } = this.#options;
-    const now = clock.monotonic();
-    if (this.#sighted?.version !== version) this.#sighted = { version, at: now };
-    const stated = clock.now() - lockedAt(body);
-    return Math.max(now - this.#sighted.at, Number.isNaN(stated) ? LIFE_MS : stated);
+  #write(version: string | undefined, signal: AbortSignal) {
+    const { store, clock, node } = this.#shared;
+    const lockedAt = new Date(clock.now()).toISOString();
+    const text = JSON.stringify({ locked_at: lockedAt, locked_by: node });
+    const condition = version === undefined ? "absent" : { version };
+    const contentType = "application/json";
+    return this.#shared.try("write", signal, (limited) =>
+      store.write(this.#key, text, { condition, contentType, signal: limited }),
+    );
+  }
+
+  #isAlive(claim: CacheEntry | undefined): boolean {
+    return claim !== undefined && this.#age.of(claim, lockedAt(claim)) < LIFE_MS;
   }
 }
 
-function lockedAt(body: Uint8Array): number {
+/** A claim that cannot be read counts as one of long ago. */
+function lockedAt({ body }: CacheEntry): number {
   try {
     const found = v.safeParse(claimSchema, JSON.parse(new TextDecoder().decode(body)));
-    return found.success ? Date.parse(found.output.locked_at) : Number.NaN;
+    return (found.success && Date.parse(found.output.locked_at)) || 0;
   } catch {
-    return Number.NaN;
+    return 0;
   }
 }

@@ -13,6 +13,6 @@ export function normaliseKey(key: string): string {
 
 export function illegalKey(key: string): ConfigError {
   return new ConfigError(
-    `Cannot use the cache key "${key}": illegal key (path traversal detected); use one without ".."`,
+    `Cannot use a cache key: illegal key (path traversal detected): ${key}; use one without ".."`,
   );
 }

@@ -1,23 +1,11 @@
-import type { Clock } from "../core/clock.ts";
 import { parseDigest } from "../core/digest.ts";
 import { DewyError, IntegrityError } from "../core/error.ts";
-import type { EventSink } from "../core/event.ts";
 import type { Artifact, OpenOptions } from "../core/types.ts";
 import { Claim } from "./claim.ts";
 import { artifactKey } from "./keys.ts";
 import { pruneCache } from "./prune.ts";
-import { Care } from "./trouble.ts";
-import type { CacheBody, CacheStore } from "./types.ts";
-
-export interface SharedArtifactsOptions {
-  store: CacheStore;
-  /** This process, unique among those that share the store: `<host>:<pid>`. */
-  node: string;
-  clock: Clock;
-  emit: EventSink;
-  /** From 0 to 1. Defaults to `Math.random`. */
-  random?: (() => number) | undefined;
-}
+import type { SharedStore } from "./shared_store.ts";
+import type { CacheBody } from "./types.ts";
 
 type OpenArtifact = (options: OpenOptions) => Promise<ReadableStream<Uint8Array>>;
 
@@ -34,7 +22,6 @@ export interface Wanted<T> {
   signal: AbortSignal;
 }
 
-const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 5_000;
 /** However often its owner renews a claim. */
 const PATIENCE_MS = 10 * 60_000;
@@ -48,49 +35,70 @@ const PRUNE_MS = 60_000;
  * is not shared: nobody could check what another machine has written.
  */
 export class SharedArtifacts {
-  readonly #options: SharedArtifactsOptions;
-  readonly #care: Care;
-  readonly #pruning: Care;
+  readonly #shared: SharedStore;
 
-  constructor(options: SharedArtifactsOptions) {
-    this.#options = options;
-    const { store, clock, emit } = options;
-    const instead = "this machine downloads artifacts from the registry";
-    const common = { name: store.name, clock, emit };
-    this.#care = new Care({ ...common, instead });
-    this.#pruning = new Care({ ...common, instead: "expired objects stay in it" });
+  constructor(shared: SharedStore) {
+    this.#shared = shared;
   }
 
   async obtain<T>(wanted: Wanted<T>): Promise<T> {
-    const { tag, artifact, signal } = wanted;
+    const { tag, artifact } = wanted;
     const { digest } = artifact;
     if (digest === undefined || !isCryptographic(digest)) return wanted.download(wanted.open);
     const key = await artifactKey(tag, artifact.url, digest);
-    const taken = await this.#take(key, wanted);
-    if (taken.kind === "done") return taken.downloaded;
-    if (taken.kind === "failed") return wanted.download(wanted.open);
-    // Without conditional writes, several machines may fetch the same artifact.
-    if (!(await this.#care.isAtomic(this.#options.store, signal)))
-      return this.#fetchForAll(key, wanted);
-    return this.#fetchOrFollow(key, wanted);
+    const { outcome, downloaded } = await this.#takeOrFetch(key, wanted);
+    this.#shared.emit({ type: "cache", what: "artifact", outcome, tag, artifact: artifact.name });
+    return downloaded;
   }
 
-  async #fetchOrFollow<T>(key: string, wanted: Wanted<T>): Promise<T> {
-    const { store, clock, node } = this.#options;
+  async #takeOrFetch<T>(key: string, wanted: Wanted<T>): Promise<Obtained<T>> {
+    const taken = await this.#take(key, wanted);
+    if (taken.kind === "done") return { outcome: "hit", downloaded: taken.downloaded };
+    if (taken.kind === "failed") return this.#fetchAlone(wanted);
+    // Without conditional writes, several machines may fetch the same artifact.
+    const isAtomic = await this.#shared.isAtomic(wanted.signal);
+    return isAtomic ? this.#fetchOrFollow(key, wanted) : this.#fetchForAll(key, wanted);
+  }
+
+  async #fetchOrFollow<T>(key: string, wanted: Wanted<T>): Promise<Obtained<T>> {
+    const { clock } = this.#shared;
     const { signal } = wanted;
-    const claim = new Claim(key, { store, care: this.#care, clock, node });
+    const claim = new Claim(key, this.#shared);
     const start = clock.monotonic();
     for (let attempt = 0; clock.monotonic() - start < PATIENCE_MS; attempt += 1) {
       const outcome = await claim.take(signal);
       if (outcome === "failed") break;
       if (outcome === "held") return claim.during(() => this.#fetchForAll(key, wanted));
-      await clock.sleep(this.#pause(attempt), signal);
+      await this.#shared.wait(attempt, MAX_WAIT_MS, signal);
       if (await claim.isTaken(signal)) continue;
       const taken = await this.#take(key, wanted);
-      if (taken.kind === "done") return taken.downloaded;
+      if (taken.kind === "done") return { outcome: "hit", downloaded: taken.downloaded };
       if (taken.kind === "failed") break;
     }
-    return wanted.download(wanted.open);
+    return this.#fetchAlone(wanted);
+  }
+
+  async #fetchAlone<T>(wanted: Wanted<T>): Promise<Obtained<T>> {
+    return { outcome: "failed", downloaded: await wanted.download(wanted.open) };
+  }
+
+  /** The artifact is stored after it was checked. */
+  async #fetchForAll<T>(key: string, wanted: Wanted<T>): Promise<Obtained<T>> {
+    const { store } = this.#shared;
+    const { signal } = wanted;
+    const downloaded = await wanted.download(wanted.open);
+    const body = wanted.bodyOf(downloaded);
+    const upload = (limited: AbortSignal): Promise<void> => store.upload(key, body, limited);
+    const uploaded = await this.#shared.try("write", signal, upload, UPLOAD_MS);
+    if ("value" in uploaded) await this.#prune(signal);
+    return { outcome: "miss", downloaded };
+  }
+
+  /** Once a release, by the machine that has uploaded it. */
+  async #prune(signal: AbortSignal): Promise<void> {
+    const { store } = this.#shared;
+    const prune = (limited: AbortSignal) => pruneCache(store, { signal: limited });
+    await this.#shared.try("prune", signal, prune, PRUNE_MS);
   }
 
   /** Takes it from the store. What a broken transfer leaves out comes from the registry. */
@@ -123,9 +131,9 @@ export class SharedArtifacts {
   }
 
   #open(key: string, { offset }: OpenOptions, { signal }: Pick<Wanted<unknown>, "signal">) {
-    const { store } = this.#options;
+    const { store } = this.#shared;
     // The stream outlives the deadline.
-    return this.#care.try(
+    return this.#shared.try(
       "read",
       signal,
       (limited) => store.open(key, { offset, signal: AbortSignal.any([signal, limited]) }),
@@ -134,37 +142,17 @@ export class SharedArtifacts {
   }
 
   async #removeWrong<T>(key: string, { artifact, tag, signal }: Wanted<T>): Promise<void> {
-    const { store, emit } = this.#options;
+    const { store } = this.#shared;
     const fields = { cache: store.name, tag, artifact: artifact.name, key };
     const message = "The cache has other bytes than the registry states; they are replaced";
-    emit({ type: "warning", important: true, message, fields });
-    await this.#care.try("write to", signal, (limited) => store.remove(key, limited));
+    this.#shared.emit({ type: "warning", important: true, message, fields });
+    await this.#shared.try("write", signal, (limited) => store.remove(key, limited));
   }
+}
 
-  async #fetchForAll<T>(key: string, wanted: Wanted<T>): Promise<T> {
-    const { store } = this.#options;
-    const { signal } = wanted;
-    const downloaded = await wanted.download(wanted.open);
-    const body = wanted.bodyOf(downloaded);
-    const upload = (limited: AbortSignal): Promise<void> => store.upload(key, body, limited);
-    const uploaded = await this.#care.try("upload to", signal, upload, UPLOAD_MS);
-    if ("value" in uploaded) await this.#prune(signal);
-    return downloaded;
-  }
-
-  /** Once a release, by the machine that has uploaded it. */
-  async #prune(signal: AbortSignal): Promise<void> {
-    const { store, clock } = this.#options;
-    const now = clock.now();
-    const prune = (limited: AbortSignal) => pruneCache(store, { now, signal: limited });
-    await this.#pruning.try("prune", signal, prune, PRUNE_MS);
-  }
-
-  #pause(attempt: number): number {
-    const { random = Math.random } = this.#options;
-    const longest = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 1.5 ** attempt);
-    return longest * (0.5 + random() / 2);
-  }
+interface Obtained<T> {
+  outcome: "hit" | "miss" | "failed";
+  downloaded: T;
 }
 
 type Taken<T> = { kind: "done"; downloaded: T } | { kind: "missing" } | { kind: "failed" };

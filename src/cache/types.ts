@@ -22,6 +22,11 @@ export interface CacheItem {
   modifiedAt: number;
 }
 
+/** What an upload has left behind whose machine died. It takes space, but is not an object yet. */
+export interface CacheLeftover extends CacheItem {
+  remove(signal?: AbortSignal): Promise<void>;
+}
+
 /** What must hold when an object is written: that there is none, or still the one of this version. */
 export type WriteCondition = "absent" | { version: string };
 
@@ -65,6 +70,8 @@ export interface CacheStore {
   /** Succeeds if there is no such object. */
   remove(key: string, signal?: AbortSignal): Promise<void>;
   list(prefix: string, signal?: AbortSignal): AsyncIterable<CacheItem>;
+  /** Uploads that have begun and not ended. Absent if the store removes them itself. */
+  leftovers?(prefix: string, signal?: AbortSignal): AsyncIterable<CacheLeftover>;
   /**
    * Whether conditions are obeyed, as tried with two objects of its own. Asked once at the start of what needs them: the
    * shared answer of the registry, and fleets.

@@ -30,7 +30,7 @@ export async function assemble(
   if ("windows" in config) await compileWindows(config.windows);
   const clock = systemClock;
   const urls = await notifierUrls(config, io, tables.notifiers);
-  const known = redactorOf(tables.registries, tables.notifiers);
+  const known = redactorOf(tables.registries, tables.notifiers, tables.caches);
   const redactor: Redactor = (...environments) => known(...environments, urls?.secrets ?? {});
   const canRedraw = io.stderr.isTerminal && !isDumb(io.env);
   const progress = createProgressLine({ ...io.stderr, isTerminal: canRedraw }, clock.now);

@@ -3,6 +3,7 @@ import type { ServerConfig } from "../server/config.ts";
 import type { AskConfig } from "./flags/ask.ts";
 import type { AssetsConfig } from "./flags/assets.ts";
 import type { PruneConfig } from "./flags/cache.ts";
+import type { FleetCommandName, FleetConfig } from "./flags/fleet_command.ts";
 import type {
   HistoryConfig,
   ReleasesConfig,
@@ -26,6 +27,7 @@ export type Config =
   | RegistryConfig
   | SignIndexConfig
   | PruneConfig
+  | FleetConfig
   | LocalConfig;
 type DeployingConfig = AssetsConfig | ServerConfig | ContainerConfig;
 
@@ -57,6 +59,9 @@ const READERS: Readonly<Record<CommandName, () => Promise<ReadConfig>>> = {
   verify: async () => (await import("./flags/verify.ts")).readVerify,
   registry: async () => (await import("./flags/registry.ts")).readGateway,
   "cache prune": async () => (await import("./flags/cache.ts")).readPrune,
+  "fleet status": () => readerOfFleet("fleet status"),
+  "fleet resume": () => readerOfFleet("fleet resume"),
+  "fleet abort": () => readerOfFleet("fleet abort"),
   "sign-index": async () => (await import("./flags/sign_index.ts")).readSignIndex,
   status: async () => (await import("./flags/local.ts")).readStatus,
   history: async () => (await import("./flags/local.ts")).readHistory,
@@ -77,6 +82,11 @@ const READERS: Readonly<Record<CommandName, () => Promise<ReadConfig>>> = {
 async function readerOfSteering(command: SteerName): Promise<ReadConfig> {
   const { readSteering } = await import("./flags/local.ts");
   return (argv) => readSteering(command, argv);
+}
+
+async function readerOfFleet(command: FleetCommandName): Promise<ReadConfig> {
+  const { readFleetCommand } = await import("./flags/fleet_command.ts");
+  return (argv) => readFleetCommand(command, argv);
 }
 
 async function readerOfQuestion(command: "check" | "explain"): Promise<ReadConfig> {

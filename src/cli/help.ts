@@ -1,3 +1,4 @@
+import type { CacheDriver } from "../cache/types.ts";
 import type { NotifierDriver } from "../notifiers/driver.ts";
 import type { RegistryDriver } from "../registries/driver.ts";
 import {
@@ -15,6 +16,7 @@ import { type TerminalStyle, wrap } from "./terminal.ts";
 export interface HelpTables {
   registries: readonly RegistryDriver[];
   notifiers: readonly NotifierDriver[];
+  caches: readonly CacheDriver[];
 }
 
 /** Longer names stand in a line of their own, above their text. */
@@ -50,13 +52,16 @@ export function commandHelp(name: CommandName, tables: HelpTables, style: Termin
     return section(title, rows, style, column);
   });
   const registries = tables.registries.filter((driver) => canAsk(name, driver));
-  const notifiers = own.some((flag) => flag.name === "notifier") ? tables.notifiers : [];
+  const has = (name: string): boolean => own.some((flag) => flag.name === name);
+  const notifiers = has("notifier") ? tables.notifiers : [];
+  const caches = has("cache") ? tables.caches : [];
   return page([
     wrap(`${spec.summary}.`, style.columns).join("\n"),
     `${style.bold("Usage:")} dewy ${spec.usage}`,
     ...groups,
     section("Registry URLs", registries.map(syntaxRow), style),
     section("Notifier URLs", notifiers.map(syntaxRow), style),
+    section("Cache URLs", caches.map(syntaxRow), style),
     section("Example", [{ name: spec.example }], style),
   ]);
 }

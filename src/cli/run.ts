@@ -4,6 +4,7 @@ import { ConfigError, DewyError } from "../core/error.ts";
 import { printable } from "../core/text.ts";
 import { type ProcessIo, SIGNAL_EXIT_CODES } from "../host/process/io.ts";
 import type { Config } from "./config.ts";
+import type { FleetConfig } from "./flags/fleet_command.ts";
 import type { SteerConfig } from "./flags/local.ts";
 import { noCommand, type ParsedArgv, parseArgv } from "./flags/parse.ts";
 import { type CommandName, commands } from "./flags/table.ts";
@@ -52,7 +53,8 @@ type LoadTables = () => Promise<DriverTables>;
 async function loadDriverTables(): Promise<DriverTables> {
   const { hostRegistries: registries } = await import("../host/registries.ts");
   const { notifiers } = await import("../notifiers/table.ts");
-  return { registries, notifiers };
+  const { caches } = await import("../cache/table.ts");
+  return { registries, notifiers, caches };
 }
 
 type RunCommand<C> = (config: C, context: CommandContext) => Promise<number>;
@@ -70,6 +72,9 @@ const COMMANDS: Loaders = {
   explain: async () => (await import("./commands/explain.ts")).runExplain,
   verify: async () => (await import("./commands/verify.ts")).runVerify,
   registry: async () => (await import("./commands/registry.ts")).runRegistry,
+  "fleet status": runFleetCommand,
+  "fleet resume": runFleetCommand,
+  "fleet abort": runFleetCommand,
   "cache prune": async () => (await import("./commands/cache_prune.ts")).runPrune,
   "sign-index": async () => (await import("./commands/sign_index.ts")).runSignIndex,
   status: async () => (await import("./steer/status.ts")).runStatus,
@@ -87,6 +92,10 @@ const COMMANDS: Loaders = {
   poll: runSteering,
   restart: runSteering,
 };
+
+async function runFleetCommand(): Promise<RunCommand<FleetConfig>> {
+  return (await import("./fleet/command.ts")).runFleet;
+}
 
 async function runSteering(): Promise<RunCommand<SteerConfig>> {
   return (await import("./steer/order.ts")).runOrder;
@@ -125,9 +134,10 @@ async function printHelp(
 }
 
 /** A driver with several schemes appears once. */
-function drivers({ registries, notifiers }: DriverTables): HelpTables {
+function drivers({ registries, notifiers, caches }: DriverTables): HelpTables {
   return {
     registries: Object.values(registries),
+    caches: Object.values(caches),
     notifiers: [...new Set(Object.values(notifiers))],
   };
 }
@@ -152,8 +162,9 @@ async function fail(
   }
   if (!(error instanceof DewyError)) throw error;
   const { redactorOf } = await import("../agent/redactor.ts");
-  const { registries, notifiers } = await loadTables();
-  const message = printable(redactorOf(registries, notifiers)(io.env)(error.message), "\n");
+  const { registries, notifiers, caches } = await loadTables();
+  const redact = redactorOf(registries, notifiers, caches)(io.env);
+  const message = printable(redact(error.message), "\n");
   if (json) {
     const { code, fault, retryable } = error;
     io.stdout.write(`${JSON.stringify({ kind: "error", code, message, fault, retryable })}\n`);
@@ -174,8 +185,8 @@ function isService(command: ParsedArgv["command"]): boolean {
 
 /** The command whose help fits a command line that could not be parsed. */
 function commandIn(argv: readonly string[]): ParsedArgv["command"] {
-  const words = argv.map((word) => commands.find(({ name }) => name === word)?.name);
-  return words.find((name) => name !== undefined);
+  const names = argv.flatMap((word, index) => [`${word} ${argv[index + 1]}`, word]);
+  return names.map((text) => commands.find(({ name }) => name === text)?.name).find(Boolean);
 }
 
 function isAborted(error: unknown): boolean {

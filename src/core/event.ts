@@ -87,6 +87,16 @@ export type DewyEvent =
       /** Neither low nor used up, or reported before: for metrics and the status only. */
       isRoutine?: true | undefined;
     }
+  | {
+      /** How the cache of `--cache` has helped with an answer of the registry or an artifact. */
+      type: "cache";
+      what: "answer" | "artifact";
+      /** `miss`: fetched for all. `failed`: the cache could not be used, so this machine has fetched it for itself. */
+      outcome: "hit" | "miss" | "failed";
+      /** Of the artifact. */
+      tag?: string;
+      artifact?: string;
+    }
   | { type: "poll-spaced"; registry: string; nextAt: Date; reason: string }
   | { type: "resolved"; tag: string; artifact: string; url: string }
   /** A choice of artifact that the operator should know about. */

@@ -235,7 +235,8 @@ export class Coordinator implements FleetGate {
     if (rollout === undefined || found === undefined) return;
     await this.#followHalt(rollout, tag, signal);
     const isOld = found.ageMs === undefined || found.ageMs >= EVALUATION_MS;
-    if (rollout.state !== "running" || rollout.registry !== this.#options.registry || !isOld) return;
+    if (rollout.state !== "running" || rollout.registry !== this.#options.registry || !isOld)
+      return;
     const planOf = (next: string): RolloutPlan => this.#planOf(next);
     const options = { at, host, memberTtlMs, clock, emit, check, planOf };
     this.#tell(await evaluate({ ...found, record: rollout }, options, signal));
@@ -293,7 +294,8 @@ export class Coordinator implements FleetGate {
     const isUnderWay = phase === "deploying" || phase === "baking";
     switch (event.type) {
       case "deployed":
-        if (event.operator !== undefined || event.tag !== tag || phase !== "deploying") return false;
+        if (event.operator !== undefined || event.tag !== tag || phase !== "deploying")
+          return false;
         this.#bakedAt = undefined;
         this.#own.set({ tag, phase: "baking" });
         return true;
@@ -311,7 +313,11 @@ export class Coordinator implements FleetGate {
         return true;
       case "rolled-back":
         if (event.tag !== tag || event.operator === undefined || !isUnderWay) return false;
-        this.#own.set({ tag, phase: "failed", reason: `rolled back by ${operatorText(event.operator)}` });
+        this.#own.set({
+          tag,
+          phase: "failed",
+          reason: `rolled back by ${operatorText(event.operator)}`,
+        });
         return true;
       case "waiting":
         this.#offered.add(event.tag);

@@ -94,11 +94,12 @@ async function checkedNext(
   signal: AbortSignal,
 ): Promise<Rollout> {
   const { tag, wave, next } = rollout;
-  const done = [...sightings].filter(
-    ([, { task }]) => task?.tag === tag && task.phase === "done",
-  );
+  const done = [...sightings].filter(([, { task }]) => task?.tag === tag && task.phase === "done");
   try {
-    const answer = await check?.({ tag, wave: wave + 1, hosts: done.map(([name]) => name) }, signal);
+    const answer = await check?.(
+      { tag, wave: wave + 1, hosts: done.map(([name]) => name) },
+      signal,
+    );
     if (answer?.ok === false) {
       return haltRollout(rollout, `the check after wave ${wave + 1} failed: ${answer.reason}`);
     }

@@ -14,8 +14,7 @@ export interface Member {
 
 export interface MemberTask {
   tag: string;
-  phase:
-    /** It would take the version, once its turn has come. */
+  phase: /** It would take the version, once its turn has come. */
     | "waiting"
     /** It may not take the version now: pinned, paused, outside its window, too young a release, not offered here. */
     | "held"

@@ -131,7 +131,13 @@ export interface ArtifactScheme {
 }
 
 /** Members that only some registries have. */
-export type RegistryFeature = "anyPlatform" | "exists" | "report" | "watch" | "digest" | "pullAccess";
+export type RegistryFeature =
+  | "anyPlatform"
+  | "exists"
+  | "report"
+  | "watch"
+  | "digest"
+  | "pullAccess";
 
 /**
  * One kind of registry: its URLs, and how to open it. Help, reference, redaction and the isolation of apps are derived

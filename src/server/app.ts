@@ -68,7 +68,7 @@ const OWN_VARIABLES: ReadonlySet<string> = new Set([
  */
 export async function appEnvironment(
   config: Pick<ServerConfig, "envFiles" | "isolateEnv" | "user">,
-  context: Pick<CommandContext, "env" | "registries" | "notifiers">,
+  context: Pick<CommandContext, "env" | "registries" | "notifiers" | "caches">,
   user: AppUser | undefined,
 ): Promise<Environment> {
   return {
@@ -80,7 +80,7 @@ export async function appEnvironment(
 
 function inherited(
   isolate: boolean,
-  { env, ...tables }: Pick<CommandContext, "env" | "registries" | "notifiers">,
+  { env, ...tables }: Pick<CommandContext, "env" | "registries" | "notifiers" | "caches">,
 ): Environment {
   const passed = Object.fromEntries(
     Object.entries(env).filter(([name]) => !OWN_VARIABLES.has(name)),

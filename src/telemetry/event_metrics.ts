@@ -61,6 +61,9 @@ export class EventMetrics {
 
   readonly #handlers: { [T in DewyEvent["type"]]?: (event: EventOf<T>) => void } = {
     request: (event) => this.#request(event),
+    cache: ({ what, outcome }) => {
+      this.#instruments.count("dewy.cache.requests.total", { ...this.#app, what, outcome });
+    },
     retry: ({ url }) => {
       const host = this.#hostOf(url);
       this.#instruments.count("dewy.upstream.retries.total", { ...this.#app, host });

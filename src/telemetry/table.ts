@@ -225,6 +225,12 @@ export const METRICS = {
       "HTTP requests to registries and other services, by outcome",
     ),
   }),
+  ...labelled(["app", "what", "outcome"], {
+    "dewy.cache.requests.total": counter(
+      "{request}",
+      "Answers of the registry and artifacts that were looked up in the cache: hit, miss (fetched for all machines), failed (fetched without the cache)",
+    ),
+  }),
   ...labelled(["app", "host"], {
     "dewy.upstream.retries.total": counter(
       "{retry}",

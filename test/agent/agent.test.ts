@@ -36,7 +36,7 @@ async function testAgent(): Promise<TestAgent> {
   const world: CommandContext = {
     ...process,
     ...{ signals: { ...process.signals, onReload }, clock: fakeClock(), fetch, version: "0.0.0" },
-    ...{ io: {} as CommandContext["io"], registries: {}, notifiers: {} },
+    ...{ io: {} as CommandContext["io"], registries: {}, notifiers: {}, caches: {} },
     emit: (event) => events.push(event),
     redactor: () => (text) => text,
   };

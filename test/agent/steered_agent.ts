@@ -99,6 +99,7 @@ export async function steeredAgent({ mode = "assets", argv = [] }: Options = {})
       io: {} as CommandContext["io"],
       registries: {},
       notifiers: {},
+      caches: {},
       emit: (event) => void (dead.value || events.push(event)),
       redactor: () => (text) => text,
     };

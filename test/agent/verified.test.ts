@@ -50,6 +50,7 @@ async function machine() {
         io,
         registries: hostRegistries,
         notifiers: {},
+        caches: {},
         emit,
         redactor: () => (text) => text,
       };

@@ -78,7 +78,7 @@ export async function machine(
       const context: CommandContext = {
         ...fakeProcess({ env }),
         ...{ clock: impatientClock, fetch, emit, version: "0.0.0" },
-        ...{ registries: hostRegistries, notifiers: {} },
+        ...{ registries: hostRegistries, notifiers: {}, caches: {} },
         io: await createHostIo({ env, fetch, clock: impatientClock, emit }),
         redactor: () => (text) => text,
       };

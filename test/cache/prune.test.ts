@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { pruneCache } from "../../src/cache/prune.ts";
+import type { CacheLeftover } from "../../src/cache/types.ts";
 import { memoryCache } from "../fakes/memory_cache.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
@@ -46,4 +47,25 @@ test("a dry run removes nothing", async () => {
 test("a clock that is behind removes nothing", async () => {
   const { store } = await filled();
   expect((await pruneCache(store, { now: 0 })).removed).toEqual([]);
+});
+
+test("by default, the newest object tells the time, so that a wrong clock removes nothing", async () => {
+  const { store } = await filled();
+  const { removed } = await pruneCache(store, {});
+  expect(removed).toHaveLength(3);
+});
+
+test("what a dead machine has begun to upload is removed after a day", async () => {
+  const { store, now } = await filled();
+  const gone: string[] = [];
+  const leftover = (key: string, modifiedAt: number): CacheLeftover => {
+    return { key, bytes: 0, modifiedAt, remove: async () => void gone.push(key) };
+  };
+  store.leftovers = async function* (prefix) {
+    yield leftover(`${prefix}1/dead`, now - 2 * DAY_MS);
+    yield leftover(`${prefix}1/alive`, now - 60_000);
+  };
+  const { removed } = await pruneCache(store, { now });
+  expect(gone).toEqual(["artifacts/1/dead"]);
+  expect(removed.map(({ key }) => key)).toContain("artifacts/1/dead");
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { SharedArtifacts } from "../../src/cache/shared_artifacts.ts";
+import { SharedStore } from "../../src/cache/shared_store.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import { bytesToHex, sha256 } from "../../src/core/encoding.ts";
 import { IntegrityError, RemoteError } from "../../src/core/error.ts";
@@ -29,7 +30,7 @@ function fleet(options: MemoryCacheOptions = {}, clock: Clock = fakeClock({ skip
   const host = (name: string) => {
     const events: DewyEvent[] = [];
     const emit = (event: DewyEvent): void => void events.push(event);
-    const shared = new SharedArtifacts({ store, node: `${name}:1`, clock, emit });
+    const shared = new SharedArtifacts(new SharedStore({ store, node: `${name}:1`, clock, emit }));
     const obtain = async (artifact?: Artifact, signal = new AbortController().signal) => {
       const wanted = artifact ?? (await artifactOf());
       return shared.obtain({
@@ -44,7 +45,8 @@ function fleet(options: MemoryCacheOptions = {}, clock: Clock = fakeClock({ skip
         signal,
       });
     };
-    return { obtain, events };
+    const warnings = () => events.filter(({ type }) => type === "warning");
+    return { obtain, events, warnings };
   };
   const stored = (): readonly string[] => [...store.objects.keys()];
   return { clock, store, upstream, host, stored };
@@ -117,7 +119,7 @@ describe("an artifact", () => {
     await store.write(key, "something else");
     const b = host("b");
     expect(await b.obtain()).toBe(TEXT);
-    expect(b.events).toMatchObject([{ type: "warning", important: true }]);
+    expect(b.warnings()).toMatchObject([{ important: true }]);
     expect(await host("c").obtain()).toBe(TEXT);
     expect(upstream.opened).toBe(2);
   });
@@ -143,6 +145,21 @@ describe("an artifact", () => {
     expect(await host("b").obtain()).toBe(TEXT);
     expect(upstream.opened).toBe(2);
   });
+});
+
+test("an event says whether it came from the cache", async () => {
+  const { host, store } = fleet();
+  const [a, b] = [host("a"), host("b")];
+  await a.obtain();
+  await b.obtain();
+  store.options.before = unreachable;
+  await b.obtain();
+  const artifact = { type: "cache", what: "artifact", tag: "v1.2.0", artifact: "app.tar.gz" };
+  expect(a.events).toEqual([{ ...artifact, outcome: "miss" }]);
+  expect(b.events.filter(({ type }) => type === "cache")).toEqual([
+    { ...artifact, outcome: "hit" },
+    { ...artifact, outcome: "failed" },
+  ]);
 });
 
 describe("a host that fetches for all", () => {
@@ -200,7 +217,7 @@ describe("a store that fails", () => {
     Object.assign(store.options, options);
     const a = host("a");
     for (let time = 0; time < 3; time += 1) expect(await a.obtain()).toBe(TEXT);
-    expect(a.events).toMatchObject([{ type: "warning" }]);
+    expect(a.warnings()).toHaveLength(1);
   });
 
   test("to obey conditions is used without claims", async () => {

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type SharedRegistryOptions, shareRegistry } from "../../src/cache/shared_registry.ts";
+import { SharedStore } from "../../src/cache/shared_store.ts";
+import type { Clock } from "../../src/core/clock.ts";
 import { CredentialError, RemoteError } from "../../src/core/error.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
 import type { Registry, Resolution, ResolveOptions } from "../../src/core/types.ts";
@@ -22,6 +24,12 @@ function ready(tag: string): Resolution {
   return { kind: "ready", release: { id: "7", tag, version, createdAt, slot }, artifact, files };
 }
 
+interface HostOptions extends Partial<SharedRegistryOptions> {
+  skewMs?: number;
+  clock?: Clock;
+  random?: () => number;
+}
+
 /** A fleet with one store, one registry and one clock that all agree on, unless a host's is set wrong. */
 function fleet(options: MemoryCacheOptions = {}) {
   const clock = fakeClock({ skipUpTo: 2_000 });
@@ -41,18 +49,21 @@ function fleet(options: MemoryCacheOptions = {}) {
     },
     open: () => Promise.reject(new Error("unexpected")),
   };
-  const host = (name: string, more: Partial<SharedRegistryOptions> & { skewMs?: number } = {}) => {
+  const host = (name: string, more: HostOptions = {}) => {
     const events: DewyEvent[] = [];
-    const { skewMs = 0, ...overrides } = more;
-    const shared = shareRegistry(registry, {
+    const { skewMs = 0, clock: itsClock, random, ...overrides } = more;
+    const machine = new SharedStore({
       store,
+      node: `${name}:42`,
+      clock: itsClock ?? { ...clock, now: () => clock.now() + skewMs },
+      emit: (event) => events.push(event),
+      random,
+    });
+    const shared = shareRegistry(registry, machine, {
       ttlMs: TTL_MS,
       scope: "ghr://owner/repo",
       platform: { os: "linux", arch: "amd64", libc: "glibc" },
       calver: "",
-      node: `${name}:42`,
-      clock: { ...clock, now: () => clock.now() + skewMs },
-      emit: (event) => events.push(event),
       ...overrides,
     });
     const poll = async (question?: ResolveOptions): Promise<string | undefined> => {
@@ -60,7 +71,7 @@ function fleet(options: MemoryCacheOptions = {}) {
       return answer.kind === "none" ? undefined : "tag" in answer ? answer.tag : answer.release.tag;
     };
     const warnings = () => events.filter(({ type }) => type === "warning");
-    return { shared, poll, warnings };
+    return { shared, poll, warnings, events };
   };
   return { clock, store, upstream, host };
 }
@@ -99,18 +110,12 @@ describe("a shared answer", () => {
   ])("may be that there is nothing to deploy: $kind", async (answer) => {
     const { store, clock } = fleet();
     const registry: Registry = { resolve: async () => answer, open: () => Promise.reject() };
-    const options = {
-      store,
-      ttlMs: TTL_MS,
-      scope: "s",
-      platform: { os: "linux", arch: "amd64" },
-      calver: "",
-      clock,
-      emit: () => {},
-    };
-    await shareRegistry(registry, { ...options, node: "a:1" }).resolve();
+    const platform = { os: "linux", arch: "amd64" };
+    const options = { ttlMs: TTL_MS, scope: "s", platform, calver: "" };
+    const machine = (node: string) => new SharedStore({ store, node, clock, emit: () => {} });
+    await shareRegistry(registry, machine("a:1"), options).resolve();
     const unasked: Registry = { ...registry, resolve: () => Promise.reject(new Error("asked")) };
-    const second = await shareRegistry(unasked, { ...options, node: "b:1" }).resolve();
+    const second = await shareRegistry(unasked, machine("b:1"), options).resolve();
     expect(second).toEqual(answer);
   });
 
@@ -132,6 +137,22 @@ describe("a shared answer", () => {
     await host("a").poll({ explain: true });
     expect(upstream.asked).toHaveLength(3);
   });
+});
+
+test("is an event: a hit, a miss, or a failure of the store", async () => {
+  const { clock, host, store } = fleet();
+  const [a, b] = [host("a"), host("b")];
+  await a.poll();
+  await b.poll();
+  store.options.before = unreachable;
+  clock.advance(TTL_MS);
+  await b.poll();
+  const answer = { type: "cache", what: "answer" };
+  expect(a.events).toEqual([{ ...answer, outcome: "miss" }]);
+  expect(b.events.filter(({ type }) => type === "cache")).toEqual([
+    { ...answer, outcome: "hit" },
+    { ...answer, outcome: "failed" },
+  ]);
 });
 
 describe("a registry that fails", () => {
@@ -266,8 +287,8 @@ describe("a store that fails", () => {
     expect(a.warnings()).toHaveLength(1);
   });
 
-  test("is used again when it is back, and reported again when it fails again", async () => {
-    const { host, store, upstream } = fleet();
+  test("is used again when it is back, and reported again if it fails again later", async () => {
+    const { clock, host, store, upstream } = fleet();
     const a = host("a");
     store.options.before = unreachable;
     await a.poll();
@@ -275,6 +296,12 @@ describe("a store that fails", () => {
     await a.poll();
     await host("b").poll();
     expect(upstream.asked).toHaveLength(2);
+    store.options.before = unreachable;
+    await a.poll();
+    expect(a.warnings()).toHaveLength(1);
+    store.options.before = undefined;
+    await a.poll();
+    clock.advance(10 * 60_000);
     store.options.before = unreachable;
     await a.poll();
     expect(a.warnings()).toHaveLength(2);

@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { DewyEvent } from "../../mod.ts";
+import { caches } from "../../src/cache/table.ts";
 import { assemble } from "../../src/cli/assemble.ts";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
@@ -27,7 +28,7 @@ async function shown(argv: readonly string[], options: Options, event = DEPLOYED
   const { context, close } = await assemble(
     readConfig("assets", parseArgv(["assets", "--registry", "file:///srv/x", ...argv])),
     io,
-    { registries: hostRegistries, notifiers },
+    { registries: hostRegistries, notifiers, caches },
   );
   onTestFinished(close);
   context.emit(event);
@@ -41,6 +42,7 @@ test("an invalid window is refused before anything else happens", async () => {
   const assembled = assemble(readConfig("assets", parseArgv(argv)), io, {
     registries: hostRegistries,
     notifiers,
+    caches,
   });
   await expect(assembled).rejects.toMatchObject({
     code: "config",
@@ -90,7 +92,7 @@ describe("the lines of dewy's own log for the status page", () => {
     const { context, close } = await assemble(
       readConfig("assets", parseArgv(["assets", "--registry", "file:///srv/x", ...argv])),
       fakeProcess({ env: { DB_PASSWORD: "hunter2hunter2" } }),
-      { registries: hostRegistries, notifiers },
+      { registries: hostRegistries, notifiers, caches },
     );
     onTestFinished(close);
     context.emit(DEPLOYED);

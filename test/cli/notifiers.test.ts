@@ -11,6 +11,7 @@ import { fakeProcess } from "./process.ts";
 const tables: DriverTables = {
   registries: hostRegistries,
   notifiers: { pigeon, secretpigeon: { ...pigeon, scheme: "secretpigeon", isSecretUrl: true } },
+  caches: {},
 };
 
 interface Setup {

@@ -1,5 +1,6 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
+import { caches } from "../../src/cache/table.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
 import { notifiers } from "../../src/notifiers/table.ts";
 import { anchor, renderReference } from "../support/reference.ts";
@@ -10,6 +11,7 @@ const COMMAND = "npm run reference";
 const pages = renderReference({
   registries: Object.values(hostRegistries),
   notifiers: [...new Set(Object.values(notifiers))],
+  caches: Object.values(caches),
 });
 
 // `npm run reference` runs this test with UPDATE=1: it then writes the pages instead of checking them.

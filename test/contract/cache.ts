@@ -28,10 +28,19 @@ export function cacheContract(name: string, { open, atomic }: CacheSetup): void 
       await store.remove("missing");
     });
 
+    test.runIf(atomic)("tells the age of an object by its own clock", async () => {
+      const store = await open();
+      await store.write("a", "x");
+      const { ageMs } = (await store.read("a", 10)) ?? {};
+      expect(ageMs).toBeGreaterThanOrEqual(0);
+      expect(ageMs).toBeLessThan(60_000);
+    });
+
     test("rejects an object that is larger than the reader allows", async () => {
       const store = await open();
       await store.write("large", "x".repeat(11));
       await expect(store.read("large", 10)).rejects.toMatchObject({
+        code: "integrity",
         message: expect.stringContaining("more than 10 bytes"),
       });
       expect((await store.read("large", 11))?.body).toHaveLength(11);

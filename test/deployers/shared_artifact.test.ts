@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { SharedArtifacts } from "../../src/cache/shared_artifacts.ts";
+import { SharedStore } from "../../src/cache/shared_store.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
 import type { Registry } from "../../src/core/types.ts";
@@ -30,7 +31,7 @@ function machines() {
     const emit = (event: DewyEvent): void => void events.push(event);
     const run = stageRelease({
       registry: { ...testRegistry(), open },
-      artifacts: new SharedArtifacts({ store, node, clock: systemClock, emit }),
+      artifacts: new SharedArtifacts(new SharedStore({ store, node, clock: systemClock, emit })),
       directory,
       downloads: () => cacheDirectory(directory.root, undefined),
       maxArtifactBytes: 1_000_000,

@@ -136,6 +136,7 @@ process.exitCode = await runAgent(
     io: hostIo,
     registries: hostRegistries,
     notifiers: {},
+    caches: {},
     redactor,
     version: "test",
   },

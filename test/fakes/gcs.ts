@@ -212,7 +212,7 @@ export function fakeGcs(options: FakeGcsOptions = {}): FakeGcs {
     const match = url.searchParams.get("ifGenerationMatch");
     const known = objects.get(name)?.generation ?? 0;
     if (match !== null && match !== String(known)) return notMet();
-    return Response.json(resource(put(name, parts)));
+    return Response.json(resource(put(name, { ...parts, at: new Date().toISOString() })));
   }
 
   /** https://cloud.google.com/storage/docs/performing-resumable-uploads */
@@ -247,7 +247,8 @@ export function fakeGcs(options: FakeGcsOptions = {}): FakeGcs {
     const name = session.query.get("name") ?? "";
     const match = session.query.get("ifGenerationMatch");
     if (match !== null && match !== String(objects.get(name)?.generation ?? 0)) return notMet();
-    return Response.json(resource(put(name, { body: Buffer.concat(session.parts) })));
+    const at = new Date().toISOString();
+    return Response.json(resource(put(name, { body: Buffer.concat(session.parts), at })));
   }
 
   return {
@@ -274,6 +275,8 @@ function media(request: Request, object: GcsStored): Response {
   const { bytes, contentEncoding, generation, contentType } = object;
   const headers = new Headers({
     "content-type": contentType,
+    date: new Date().toUTCString(),
+    "last-modified": new Date(object.at).toUTCString(),
     "x-goog-generation": String(generation),
     "x-goog-stored-content-encoding": contentEncoding ?? "identity",
     "x-goog-stored-content-length": String(bytes.byteLength),

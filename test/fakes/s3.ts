@@ -7,6 +7,12 @@ export interface FakeObject {
   headers: Readonly<Record<string, string>>;
 }
 
+interface FakeUpload {
+  key: string;
+  parts: Map<number, Uint8Array>;
+  at: Date;
+}
+
 /**
  * S3 in memory: path style, one user. Signatures are parsed, but not verified (radosgw does that).
  */
@@ -19,7 +25,7 @@ export interface FakeS3 {
   /** Removes everything below a prefix. */
   remove(prefix: string): void;
   /** Multipart uploads that were begun and neither completed nor aborted. */
-  readonly uploads: ReadonlyMap<string, unknown>;
+  readonly uploads: ReadonlyMap<string, FakeUpload>;
   /** By key. */
   readonly objects: ReadonlyMap<string, FakeObject>;
 }
@@ -63,21 +69,22 @@ export function fakeS3(bucket: string, now: () => number): FakeS3 {
       store(key, new Uint8Array(await request.arrayBuffer()));
       return new Response(null, { headers: { etag: etagOf(objects.get(key)) } });
     }
+    if (key === "" && url.searchParams.has("uploads")) return listUploads(url.searchParams);
     if (key === "") return list(objects, url.searchParams);
-    return get(request, objects.get(key), url.searchParams);
+    return get(request, objects.get(key), url.searchParams, now());
   };
-  const uploads = new Map<string, Map<number, Uint8Array>>();
+  const uploads = new Map<string, FakeUpload>();
   /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html */
   const multipart = async (request: Request, key: string, url: URL): Promise<Response> => {
     const id = url.searchParams.get("uploadId");
     if (id === null) {
       const next = `upload-${calls.length}`;
-      uploads.set(next, new Map());
+      uploads.set(next, { key, parts: new Map(), at: new Date(now()) });
       return xml(
         `<InitiateMultipartUploadResult><UploadId>${next}</UploadId></InitiateMultipartUploadResult>`,
       );
     }
-    const parts = uploads.get(id);
+    const parts = uploads.get(id)?.parts;
     if (parts === undefined) return error(404, "NoSuchUpload");
     if (request.method === "PUT") {
       const number = Number(url.searchParams.get("partNumber"));
@@ -95,6 +102,19 @@ export function fakeS3(bucket: string, now: () => number): FakeS3 {
     store(key, new Uint8Array(Buffer.concat(whole)));
     uploads.delete(id);
     return xml("<CompleteMultipartUploadResult></CompleteMultipartUploadResult>");
+  };
+
+  /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html */
+  const listUploads = (query: URLSearchParams): Response => {
+    const text = [...uploads]
+      .filter(([, { key }]) => key.startsWith(query.get("prefix") ?? ""))
+      .map(
+        ([id, { key, at }]) =>
+          `<Upload><Key>${urlEncode(key)}</Key><UploadId>${id}</UploadId><Initiated>${at.toISOString()}</Initiated></Upload>`,
+      );
+    return xml(
+      `<ListMultipartUploadsResult><EncodingType>url</EncodingType>${text.join("")}</ListMultipartUploadsResult>`,
+    );
   };
 
   return {
@@ -137,7 +157,12 @@ function list(objects: ReadonlyMap<string, FakeObject>, query: URLSearchParams):
   );
 }
 
-function get(request: Request, object: FakeObject | undefined, query: URLSearchParams): Response {
+function get(
+  request: Request,
+  object: FakeObject | undefined,
+  query: URLSearchParams,
+  now: number,
+): Response {
   if (object === undefined) return error(404, "NoSuchKey");
   const match = request.headers.get("if-match");
   if (match !== null && match !== etagOf(object)) return error(412, "PreconditionFailed");
@@ -145,6 +170,7 @@ function get(request: Request, object: FakeObject | undefined, query: URLSearchP
   const headers = new Headers({
     ...object.headers,
     etag: etagOf(object),
+    date: new Date(now).toUTCString(),
     "last-modified": object.lastModified.toUTCString(),
   });
   const encoding = query.get("response-content-encoding");

@@ -4,6 +4,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { explain, latest, openArtifact, openRegistry, parseRegistryUrl } from "../../mod.ts";
 import type { DriverTables } from "../../src/agent/context.ts";
 import { redactorOf } from "../../src/agent/redactor.ts";
+import { caches } from "../../src/cache/table.ts";
 import { run } from "../../src/cli/run.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
 import { notifiers } from "../../src/notifiers/table.ts";
@@ -15,6 +16,7 @@ import { CONTRACT_NOW, registryContract } from "../contract/registry.ts";
 import { fakeClock } from "../fakes/clock.ts";
 import { renderReference } from "../support/reference.ts";
 import { tempDirectory } from "../support/temp_directory.ts";
+import { locker } from "./locker.ts";
 import { letters, pigeon } from "./pigeon.ts";
 import { type ShelvedRelease, shelf, shelves } from "./shelf.ts";
 
@@ -22,12 +24,14 @@ import { type ShelvedRelease, shelf, shelves } from "./shelf.ts";
 const tables: DriverTables = {
   registries: { ...hostRegistries, shelf },
   notifiers: { ...notifiers, pigeon },
+  caches: { ...caches, locker },
 };
 const { registries } = tables;
 const ENV = {
   SHELF_WORD: "open sesame 42",
   PIGEON_WHISTLE: "la-la-li-la-la",
   SHELF_LAMP: "bright",
+  LOCKER_CODE: "11 26 39",
 };
 const MACHINE = { platform: { os: "linux", arch: "amd64" }, env: ENV };
 const FILE = "app_linux_amd64.tar.gz";
@@ -115,17 +119,23 @@ test("help and the reference show it", async () => {
   const { out } = await dewy("assets", "--help");
   expect(out()).toMatch(/shelf:\/\/<shelf> +Shelf/);
   expect(out()).toMatch(/pigeon:\/\/<loft> +Carrier pigeon/);
+  expect(out()).toMatch(/locker:\/\/<hall> +Locker/);
+  expect((await dewy("cache", "prune", "--help")).out()).toContain("locker://");
+  expect((await dewy("check", "--help")).out()).not.toContain("locker://");
   expect((await dewy("container", "--help")).out()).not.toContain("shelf://");
   const reference = Object.values(
     renderReference({
       registries: Object.values(registries),
       notifiers: Object.values(tables.notifiers),
+      caches: Object.values(tables.caches),
     }),
   ).join("\n");
   expect(reference).toMatch(/`aisle` \| string \| The aisle/);
   expect(reference).toMatch(/`SHELF_WORD` \| yes \|/);
   expect(reference).toMatch(/`feather` \| string \|/);
   expect(reference).toMatch(/`PIGEON_WHISTLE` \| yes \|/);
+  expect(reference).toMatch(/`row` \| string \| The row/);
+  expect(reference).toMatch(/`LOCKER_CODE` \| yes \|/);
 });
 
 test("the commands check and explain ask it, and the log shows no secret", async () => {
@@ -139,11 +149,11 @@ test("the commands check and explain ask it, and the log shows no secret", async
 });
 
 test("its secrets are masked, and its variables are kept from the app", async () => {
-  const redact = redactorOf(registries, tables.notifiers)(ENV);
-  expect(redact("word=open sesame 42 tune=la-la-li-la-la lamp=bright")).toBe(
-    "word=… tune=… lamp=bright",
+  const redact = redactorOf(registries, tables.notifiers, tables.caches)(ENV);
+  expect(redact("word=open sesame 42 tune=la-la-li-la-la code=11 26 39 lamp=bright")).toBe(
+    "word=… tune=… code=… lamp=bright",
   );
-  const env = { ...ENV, SHELVES_KEY: "k", PIGEONS_FOOD: "corn", PATH: "/bin" };
+  const env = { ...ENV, SHELVES_KEY: "k", PIGEONS_FOOD: "corn", LOCKER_HALL: "h", PATH: "/bin" };
   const config = { envFiles: [], isolateEnv: true, user: undefined };
   expect(await appEnvironment(config, { env, ...tables }, undefined)).toEqual({ PATH: "/bin" });
 });
@@ -191,6 +201,16 @@ test("the made-up notifier reports a deploy from it, without secrets", async () 
   expect(err()).toMatch(/msg="Shelf dusted" scheme=shelf shelf="?shelf/);
   expect(err()).toMatch(/msg="Pigeon released" scheme=pigeon loft=north-tower/);
   expect(JSON.stringify(letters) + err()).not.toContain("la-la-li-la-la");
+});
+
+test("the made-up cache can be pruned, and its errors show no secret", async () => {
+  const prune = (url: string) => dewy("cache", "prune", "--cache", url);
+  expect((await prune("locker://north?row=3&key=secret")).out()).toContain("Removed 0 objects");
+  const { exitCode, err } = await prune("attic://me:secret@north?row=3&key=secret");
+  expect(exitCode).toBe(1);
+  expect(err()).toContain('"attic://north?row=3&key=…": unsupported cache scheme "attic"');
+  expect(err()).toContain("supported schemes: file, s3, gs, locker");
+  expect(err()).not.toContain("secret");
 });
 
 test("the notifier's errors name it", async () => {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { registries } from "../../mod.ts";
+import { caches } from "../../src/cache/table.ts";
 import { notifiers } from "../../src/notifiers/table.ts";
 import { appEnvironment } from "../../src/server/app.ts";
 import { findAppUser } from "../../src/server/app_user.ts";
@@ -25,19 +26,27 @@ async function file(name: string, text: string): Promise<string> {
 describe("the app's environment", () => {
   test("is dewy's own", async () => {
     const env = { ENVIRONMENT: "staging", PATH: "/bin", GITHUB_TOKEN: "t" };
-    expect(await appEnvironment(CONFIG, { env, registries, notifiers }, undefined)).toEqual(env);
+    expect(await appEnvironment(CONFIG, { env, registries, notifiers, caches }, undefined)).toEqual(
+      env,
+    );
   });
   test("has no variables about dewy's own process", async () => {
     const env = { A: "1", NODE_CHANNEL_FD: "3", DEWY_HOLDER: "9", DEWY_HOLDER_RESTARTS: "1" };
-    expect(await appEnvironment(CONFIG, { env, registries, notifiers }, undefined)).toEqual({
-      A: "1",
-    });
+    expect(await appEnvironment(CONFIG, { env, registries, notifiers, caches }, undefined)).toEqual(
+      {
+        A: "1",
+      },
+    );
   });
   test("includes the files; a later file overrides an earlier one, and both override dewy's", async () => {
     const envFiles = [await file("a", "A=a\nB=a\nC=a"), await file("b", "B=b")];
     const env = { A: "dewy", Z: "dewy" };
     expect(
-      await appEnvironment({ ...CONFIG, envFiles }, { env, registries, notifiers }, undefined),
+      await appEnvironment(
+        { ...CONFIG, envFiles },
+        { env, registries, notifiers, caches },
+        undefined,
+      ),
     ).toEqual({
       A: "a",
       B: "b",
@@ -47,13 +56,13 @@ describe("the app's environment", () => {
   });
   test("applies a changed file at the next start", async () => {
     const config = { ...CONFIG, envFiles: [await file("a", "A=1")] };
-    const context = { env: {}, registries, notifiers };
+    const context = { env: {}, registries, notifiers, caches };
     await appEnvironment(config, context, undefined);
     await file("a", "A=2");
     expect(await appEnvironment(config, context, undefined)).toEqual({ A: "2" });
   });
   test("rejects a missing or invalid file", async () => {
-    const context = { env: {}, registries, notifiers };
+    const context = { env: {}, registries, notifiers, caches };
     const missing = { ...CONFIG, envFiles: [join(dir, "missing")] };
     await expect(appEnvironment(missing, context, undefined)).rejects.toMatchObject({
       code: "config",
@@ -69,7 +78,7 @@ describe("the app's environment", () => {
   });
   test("has the home of the app's user", async () => {
     const env = { HOME: "/root", USER: "root", LOGNAME: "root" };
-    const context = { env, registries, notifiers };
+    const context = { env, registries, notifiers, caches };
     expect(await appEnvironment({ ...CONFIG, user: "app" }, context, NOBODY)).toEqual({
       HOME: "/home/app",
       USER: "app",
@@ -80,7 +89,11 @@ describe("the app's environment", () => {
 });
 
 describe("--isolate-env", () => {
-  const drivers = [...Object.values(registries), ...Object.values(notifiers)];
+  const drivers = [
+    ...Object.values(registries),
+    ...Object.values(notifiers),
+    ...Object.values(caches),
+  ];
   const named = drivers.flatMap(({ environment }) => environment.map(({ name }) => name));
   const others = [
     "AWS_PROFILE",
@@ -101,10 +114,12 @@ describe("--isolate-env", () => {
   test.each([...new Set([...named, ...others])])("keeps %s from the app", async (name) => {
     const config = { ...CONFIG, isolateEnv: true };
     const env = { [name]: "secret", PATH: "/bin", ENVIRONMENT: "staging" };
-    expect(await appEnvironment(config, { env, registries, notifiers }, undefined)).toEqual({
-      PATH: "/bin",
-      ENVIRONMENT: "staging",
-    });
+    expect(await appEnvironment(config, { env, registries, notifiers, caches }, undefined)).toEqual(
+      {
+        PATH: "/bin",
+        ENVIRONMENT: "staging",
+      },
+    );
   });
   test.each([
     ["HTTPS_PROXY", "http://user:se%40cret@proxy.example:3128", "http://proxy.example:3128"],
@@ -116,22 +131,30 @@ describe("--isolate-env", () => {
   ])("keeps %s without its credentials (%s)", async (name, value, expected) => {
     const config = { ...CONFIG, isolateEnv: true };
     const env = { [name]: value };
-    expect(await appEnvironment(config, { env, registries, notifiers }, undefined)).toEqual({
-      [name]: expected,
-    });
-    expect(await appEnvironment(CONFIG, { env, registries, notifiers }, undefined)).toEqual(env);
+    expect(await appEnvironment(config, { env, registries, notifiers, caches }, undefined)).toEqual(
+      {
+        [name]: expected,
+      },
+    );
+    expect(await appEnvironment(CONFIG, { env, registries, notifiers, caches }, undefined)).toEqual(
+      env,
+    );
   });
   test("leaves the other settings of OpenTelemetry to the app", async () => {
     const config = { ...CONFIG, isolateEnv: true };
     const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318" };
-    expect(await appEnvironment(config, { env, registries, notifiers }, undefined)).toEqual(env);
+    expect(await appEnvironment(config, { env, registries, notifiers, caches }, undefined)).toEqual(
+      env,
+    );
   });
   test("does not remove variables from files", async () => {
     const config = { ...CONFIG, isolateEnv: true, envFiles: [await file("a", "AWS_REGION=app")] };
     const env = { AWS_REGION: "dewy", AWS_PROFILE: "dewy" };
-    expect(await appEnvironment(config, { env, registries, notifiers }, undefined)).toEqual({
-      AWS_REGION: "app",
-    });
+    expect(await appEnvironment(config, { env, registries, notifiers, caches }, undefined)).toEqual(
+      {
+        AWS_REGION: "app",
+      },
+    );
   });
 });
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { exitCodeOf } from "../../src/agent/exit_code.ts";
+import type { CacheDriver } from "../../src/cache/types.ts";
 import {
   type CommandSpec,
   commands,
@@ -39,6 +40,7 @@ import { METRICS, type MetricSpec } from "../../src/telemetry/table.ts";
 export interface ReferenceTables {
   registries: readonly RegistryDriver[];
   notifiers: readonly NotifierDriver[];
+  caches: readonly CacheDriver[];
 }
 
 /** Variables that no driver reads, but dewy itself, the runtime's network, or a container engine. */
@@ -160,7 +162,8 @@ export function renderReference(tables: ReferenceTables): Readonly<Record<string
   const pages = {
     "commands.md": ["Commands and flags", commandsPage()],
     "registries.md": ["Registry options", tables.registries.map(registrySection).join("\n\n")],
-    "notifiers.md": ["Notifier options", tables.notifiers.map(notifierSection).join("\n\n")],
+    "notifiers.md": ["Notifier options", tables.notifiers.map(plainSection).join("\n\n")],
+    "caches.md": ["Cache options", tables.caches.map(plainSection).join("\n\n")],
     "environment.md": ["Environment variables", environmentPage(tables)],
     "exit-codes.md": ["Exit codes", exitCodesPage()],
     "errors.md": ["Error codes", errorsPage()],
@@ -210,9 +213,12 @@ function defaultCell(flag: FlagSpec): string {
   return text === undefined ? "" : code(text);
 }
 
-function environmentPage({ registries, notifiers }: ReferenceTables): string {
+function environmentPage({ registries, notifiers, caches }: ReferenceTables): string {
   const readers = new Map<string, { secret: EnvironmentSpec["secret"]; links: string[] }>();
-  const collect = (drivers: readonly (RegistryDriver | NotifierDriver)[], page: string): void => {
+  const collect = (
+    drivers: readonly (RegistryDriver | NotifierDriver | CacheDriver)[],
+    page: string,
+  ): void => {
     for (const { scheme, name, syntax, environment } of drivers) {
       const link = `[${code(`${scheme}://`)}](${page}#${anchor(`${name}: ${code(syntax)}`)})`;
       for (const variable of environment) {
@@ -225,9 +231,10 @@ function environmentPage({ registries, notifiers }: ReferenceTables): string {
   };
   collect(registries, "registries.md");
   collect(notifiers, "notifiers.md");
+  collect(caches, "caches.md");
   const byName = [...readers].sort(([a], [b]) => a.localeCompare(b, "en"));
   return [
-    "## Read by registries and notifiers",
+    "## Read by registries, notifiers and caches",
     "The linked sections describe them. A secret is masked in everything that dewy logs or sends.",
     markdownTable(
       ["Variable", "Read by", "Secret"],
@@ -293,7 +300,7 @@ function registrySection(driver: RegistryDriver): string {
   return lines.join("\n\n");
 }
 
-function notifierSection(driver: NotifierDriver): string {
+function plainSection(driver: NotifierDriver | CacheDriver): string {
   const lines = [`## ${driver.name}: ${code(driver.syntax)}`, `Example: ${code(driver.example)}`];
   if (driver.options.length > 0) lines.push(optionTable(driver.options));
   if (driver.environment.length > 0) lines.push(environmentTable(driver.environment));
@@ -346,7 +353,7 @@ function code(text: string): string {
 
 /** The sections of the metrics, each with the first words of the names that are in it. */
 const METRIC_SECTIONS: Readonly<Record<string, readonly string[]>> = {
-  Polls: ["polls", "poll", "upstream", "rate_limit"],
+  Polls: ["polls", "poll", "upstream", "rate_limit", "cache"],
   Deploys: ["deployments", "deployment", "rollbacks", "versions", "pinned", "paused"],
   "The app": ["app", "server"],
   Containers: ["container"],

@@ -124,6 +124,7 @@ export async function everything(): Promise<Opened> {
     ready({ reason: "deploy" }),
     { type: "request", method: "GET", url, status: 200, durationMs: 5, attempt: 1 },
     { type: "retry", method: "GET", url, reason: "503", delayMs: 1, attempt: 1 },
+    { type: "cache", what: "answer", outcome: "hit" },
     { type: "phase", phase: "stage", tag: "v1", durationMs: 900 },
     {
       type: "deployed",

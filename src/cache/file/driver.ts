@@ -1,6 +1,6 @@
 import { variable } from "../../core/environment.ts";
-import { decodePath, readQuery, redactUrl } from "../../core/url.ts";
-import { badCacheUrl, REGISTRY_TTL, readRegistryTtl } from "../locator.ts";
+import { decodePath } from "../../core/url.ts";
+import { badCacheUrl, REGISTRY_TTL, readCacheQuery } from "../locator.ts";
 import type { CacheDriver } from "../types.ts";
 import type { FileCacheLocator } from "./locator.ts";
 
@@ -21,17 +21,13 @@ export const file: CacheDriver<FileCacheLocator> = {
     ),
   ],
   parse(url) {
-    const query = readQuery(url, OPTIONS, "--cache");
+    const { common } = readCacheQuery(url, OPTIONS);
     if (url.host !== "" && url.host !== "localhost") {
       throw badCacheUrl(url, `"${url.host}" would be a host; write three slashes: ${SYNTAX}`);
     }
     const directory = decodePath(url.path, url, "--cache");
     if (directory === "/") throw badCacheUrl(url, `directory is required: ${SYNTAX}`);
-    return {
-      name: redactUrl(url.text),
-      registryTtlMs: readRegistryTtl(query.text("registry-ttl"), url),
-      directory,
-    };
+    return { ...common, directory };
   },
   async open(locator, context) {
     const { openFileCache } = await import("./store.ts");

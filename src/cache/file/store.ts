@@ -1,6 +1,17 @@
 import { createHash } from "node:crypto";
 import type { Dirent } from "node:fs";
-import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import {
+  type FileHandle,
+  link,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join, resolve, sep } from "node:path";
 import { HostError } from "../../core/error.ts";
 import { createFile, temporaryPath } from "../../host/files/atomic_file.ts";
@@ -17,9 +28,12 @@ const TEMPORARY = /\.[0-9a-f]{16}\.tmp$/;
 /**
  * Conditions are checked, but a file can change between the check and the rename: the cache says that it is not atomic.
  */
-export function openFileCache(locator: FileCacheLocator, context: RegistryContext): CacheStore {
-  const { name } = locator;
-  const base = resolve(locator.directory || context.env.DEWY_CACHEDIR || join(".dewy", "cache"));
+export async function openFileCache(
+  { name, directory }: FileCacheLocator,
+  context: RegistryContext,
+): Promise<CacheStore> {
+  const stated = directory || context.env.DEWY_CACHEDIR;
+  const base = stated ? resolve(stated) : await defaultDirectory(context);
   const at = (key: string): string => pathBelow(base, key);
 
   const store: CacheStore = {
@@ -27,7 +41,7 @@ export function openFileCache(locator: FileCacheLocator, context: RegistryContex
     async read(key, maxBytes, signal) {
       const stream = await store.open(key, { signal });
       if (stream === undefined) return undefined;
-      const body = await readBounded(stream, maxBytes, `"${key}" in ${name}`);
+      const body = await readBounded(stream, { maxBytes, what: `"${key}" in ${name}` });
       return { body, version: versionOf(body) };
     },
     open: (key, { offset = 0, signal }) => openStream(at(key), offset, signal),
@@ -41,19 +55,44 @@ export function openFileCache(locator: FileCacheLocator, context: RegistryContex
     async upload(key, body, signal) {
       await replace(at(key), partsOf(body, PART_BYTES, `"${key}"`), "absent", signal);
     },
-    async remove(key) {
-      const path = at(key);
-      await rm(path, { force: true }).catch((cause: unknown) => {
-        throw fileError("remove", path, cause);
-      });
+    remove: (key) => removeFile(at(key)),
+    async *list(prefix, signal) {
+      for await (const item of filesBelow(base, prefix, signal)) {
+        if (!TEMPORARY.test(item.key)) yield item;
+      }
     },
-    list: (prefix, signal) => listBelow(base, prefix, signal),
+    async *leftovers(prefix, signal) {
+      for await (const item of filesBelow(base, prefix, signal)) {
+        if (TEMPORARY.test(item.key)) yield { ...item, remove: () => removeFile(at(item.key)) };
+      }
+    },
     isAtomic: async () => false,
   };
   return store;
 }
 
-function pathBelow(base: string, key: string): string {
+async function defaultDirectory({ emit }: RegistryContext): Promise<string> {
+  const path = resolve(".dewy", "cache");
+  try {
+    await mkdir(path, { recursive: true });
+    return path;
+  } catch (cause) {
+    const temporary = await mkdtemp(join(tmpdir(), "dewy-cache-"));
+    const { message: reason } = fileError("create", path, cause);
+    const fields = { reason, directory: temporary };
+    emit({ type: "warning", message: "The cache is a temporary directory", fields });
+    return temporary;
+  }
+}
+
+async function removeFile(path: string): Promise<void> {
+  await rm(path, { force: true }).catch((cause: unknown) => {
+    throw fileError("remove", path, cause);
+  });
+}
+
+/** Throws for a key that leaves the directory. */
+export function pathBelow(base: string, key: string): string {
   const path = join(base, key);
   if (path === base || path.startsWith(base.endsWith(sep) ? base : base + sep)) return path;
   throw illegalKey(key);
@@ -152,7 +191,7 @@ async function* single(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-async function* listBelow(
+async function* filesBelow(
   base: string,
   prefix: string,
   signal: AbortSignal | undefined,
@@ -162,8 +201,8 @@ async function* listBelow(
     signal?.throwIfAborted();
     const key = directory + entry.name;
     if (!key.startsWith(prefix)) continue;
-    if (entry.isDirectory()) yield* listBelow(base, `${key}/`, signal);
-    if (!entry.isFile() || TEMPORARY.test(key)) continue;
+    if (entry.isDirectory()) yield* filesBelow(base, `${key}/`, signal);
+    if (!entry.isFile()) continue;
     const stats = await stat(pathBelow(base, key)).catch(() => undefined);
     if (stats !== undefined) yield { key, bytes: stats.size, modifiedAt: stats.mtimeMs };
   }

@@ -5,7 +5,9 @@ import type { HttpClient, HttpText } from "../../http/client.ts";
 import { parseJson, parseSchema } from "../../http/json.ts";
 import { type GcsContext, gcsAddress, gcsHttp } from "../../registries/gcs/client.ts";
 
-export interface GcsWriteClient {
+export interface GcsCacheClient {
+  /** Rejects with a NotFoundError if there is none. */
+  get(name: string, signal?: AbortSignal): Promise<Response>;
   /** The generation; `undefined` if the object has another one than `generation`, which is `0` for none. */
   put(
     name: string,
@@ -32,7 +34,7 @@ const MAX_STALLS = 5;
 const Written = v.object({ generation: v.pipe(v.string(), v.regex(/^\d{1,20}$/)) });
 
 /** The requests to Google Cloud Storage that only a cache sends. */
-export function createGcsWriteClient(bucket: string, context: GcsContext): GcsWriteClient {
+export function createGcsCacheClient(bucket: string, context: GcsContext): GcsCacheClient {
   const address = gcsAddress(bucket, context.env);
   const http = gcsHttp(bucket, address, context);
   const uploadUrl = (type: string, name: string, generation?: string): URL => {
@@ -43,6 +45,8 @@ export function createGcsWriteClient(bucket: string, context: GcsContext): GcsWr
     return url;
   };
   return {
+    /** https://cloud.google.com/storage/docs/json_api/v1/objects/get */
+    get: (name, signal) => http.send({ url: `${address.object(name)}?alt=media`, signal }),
     /** https://cloud.google.com/storage/docs/json_api/v1/objects/insert */
     async put(name, body, { generation, contentType, signal }) {
       const url = uploadUrl("media", name, generation);

@@ -1,7 +1,7 @@
-import { decodePath, readQuery, redactUrl } from "../../core/url.ts";
+import { decodePath } from "../../core/url.ts";
 import { gs as registry } from "../../registries/gcs/driver.ts";
 import { normalisePrefix } from "../../registries/s3/locator.ts";
-import { badCacheUrl, REGISTRY_TTL, readRegistryTtl, rejectUserInfo } from "../locator.ts";
+import { badCacheUrl, REGISTRY_TTL, readCacheQuery } from "../locator.ts";
 import type { CacheDriver } from "../types.ts";
 import type { GcsCacheLocator } from "./locator.ts";
 
@@ -17,13 +17,11 @@ export const gs: CacheDriver<GcsCacheLocator> = {
   options: OPTIONS,
   environment: registry.environment,
   parse(url) {
-    rejectUserInfo(url);
-    const query = readQuery(url, OPTIONS, "--cache");
+    const { common } = readCacheQuery(url, OPTIONS);
     const bucket = decodePath(url.host, url, "--cache");
     if (bucket === "") throw badCacheUrl(url, `bucket is required: ${SYNTAX}`);
     return {
-      name: redactUrl(url.text),
-      registryTtlMs: readRegistryTtl(query.text("registry-ttl"), url),
+      ...common,
       bucket,
       prefix: normalisePrefix(decodePath(url.path, url, "--cache")),
     };

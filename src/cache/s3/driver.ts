@@ -1,7 +1,7 @@
-import { decodePath, readQuery, redactUrl } from "../../core/url.ts";
+import { decodePath } from "../../core/url.ts";
 import { s3 as registry } from "../../registries/s3/driver.ts";
 import { normalisePrefix, S3_OPTIONS } from "../../registries/s3/locator.ts";
-import { badCacheUrl, REGISTRY_TTL, readRegistryTtl, rejectUserInfo } from "../locator.ts";
+import { badCacheUrl, REGISTRY_TTL, readCacheQuery } from "../locator.ts";
 import type { CacheDriver } from "../types.ts";
 import type { S3CacheLocator } from "./locator.ts";
 
@@ -17,8 +17,7 @@ export const s3: CacheDriver<S3CacheLocator> = {
   options: OPTIONS,
   environment: registry.environment,
   parse(url) {
-    rejectUserInfo(url);
-    const query = readQuery(url, OPTIONS, "--cache");
+    const { query, common } = readCacheQuery(url, OPTIONS);
     const region = decodePath(url.host, url, "--cache");
     const [bucket = "", ...rest] = url.path.slice(1).split("/");
     if (region === "") throw badCacheUrl(url, `region is required: ${SYNTAX}`);
@@ -31,8 +30,7 @@ export const s3: CacheDriver<S3CacheLocator> = {
       );
     }
     return {
-      name: redactUrl(url.text),
-      registryTtlMs: readRegistryTtl(query.text("registry-ttl"), url),
+      ...common,
       region,
       bucket: decodePath(bucket, url, "--cache"),
       prefix: normalisePrefix(decodePath(rest.join("/"), url, "--cache")),

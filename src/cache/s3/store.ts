@@ -1,12 +1,12 @@
-import { NotFoundError } from "../../core/error.ts";
+import { CredentialError } from "../../core/error.ts";
 import type { RegistryContext } from "../../registries/driver.ts";
 import { joinSignals } from "../../registries/list_registry.ts";
-import { createS3Client, type S3GetOptions } from "../../registries/s3/client.ts";
+import { createS3Client } from "../../registries/s3/client.ts";
 import { normaliseKey } from "../key.ts";
 import { obeysConditions, probeKey } from "../probe.ts";
-import { PART_BYTES, partsOf, readBounded } from "../stream.ts";
-import type { CacheItem, CacheStore, WriteCondition } from "../types.ts";
-import { createS3WriteClient } from "./client.ts";
+import { entryOf, PART_BYTES, partsOf, unlessMissing } from "../stream.ts";
+import type { CacheItem, CacheLeftover, CacheStore, WriteCondition } from "../types.ts";
+import { createS3CacheClient, type S3Upload } from "./client.ts";
 import type { S3CacheLocator } from "./locator.ts";
 
 /** S3 requires quotes around an entity tag in `If-Match`; Ceph compares it with them and never finds it equal. */
@@ -16,24 +16,12 @@ const MAX_PARTS = 10_000;
 
 export function openS3Cache(locator: S3CacheLocator, context: RegistryContext): CacheStore {
   const { name, prefix } = locator;
-  const client = createS3Client(locator, context);
-  const writer = createS3WriteClient(locator, context);
+  const reader = createS3Client(locator, context);
+  const client = createS3CacheClient(locator, context);
   const full = (key: string): string => prefix + normaliseKey(key);
   const join = (signal?: AbortSignal): AbortSignal | undefined =>
     joinSignals(signal, context.signal);
   let form: TagForm | undefined;
-
-  const get = async (key: string, options: S3GetOptions) => {
-    const signal = join(options.signal);
-    try {
-      return await client.get(full(key), { ...options, signal });
-    } catch (error) {
-      if (!(error instanceof NotFoundError)) throw error;
-      // A missing bucket is another matter than a missing object: the listing names it.
-      for await (const _ of client.list({ prefix: full(key), maxKeys: 1, signal })) break;
-      return undefined;
-    }
-  };
 
   /** Tries a form of entity tags on an object of its own. */
   async function tryForm(tried: TagForm, signal: AbortSignal | undefined): Promise<boolean> {
@@ -41,10 +29,10 @@ export function openS3Cache(locator: S3CacheLocator, context: RegistryContext): 
     const contentType = "text/plain";
     try {
       return await obeysConditions((body, condition) =>
-        writer.put(key, body, { condition: headersOf(condition, tried), contentType, signal }),
+        client.put(key, body, { condition: headersOf(condition, tried), contentType, signal }),
       );
     } finally {
-      await writer.remove(key, signal).catch(() => {});
+      await client.remove(key, signal).catch(() => {});
     }
   }
 
@@ -61,27 +49,53 @@ export function openS3Cache(locator: S3CacheLocator, context: RegistryContext): 
     return found;
   }
 
+  async function* listBelow(
+    below: string,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<CacheItem> {
+    for await (const page of reader.list({ prefix: below, signal })) {
+      for (const { key, size, lastModified } of page.objects) {
+        yield { key: key.slice(prefix.length), bytes: size, modifiedAt: lastModified.getTime() };
+      }
+      for (const directory of page.prefixes) yield* listBelow(directory, signal);
+    }
+  }
+
+  /** None where they cannot be listed: the permission is one of its own, and not every service has them. */
+  async function uploads(below: string, signal: AbortSignal | undefined) {
+    try {
+      return await client.uploads(prefix + below, signal);
+    } catch (error) {
+      if (error instanceof CredentialError || isUnsupported(error)) return [];
+      throw error;
+    }
+  }
+
+  function leftoverOf(upload: S3Upload): CacheLeftover {
+    return {
+      key: upload.key.slice(prefix.length),
+      bytes: 0,
+      modifiedAt: upload.startedAt,
+      remove: (signal) => client.abort(upload, join(signal)),
+    };
+  }
+
   return {
     name,
-    async read(key, maxBytes, signal) {
-      let version = "";
-      const onValidator = (tag: string | undefined): void => {
-        version = tag ?? "";
-      };
-      const stream = await get(key, { signal, onValidator });
-      if (stream === undefined) return undefined;
-      return { body: await readBounded(stream, maxBytes, `"${key}" in ${name}`), version };
-    },
-    open: (key, options) => get(key, options),
-    async write(key, body, options = {}) {
-      const signal = join(options.signal);
-      const { condition } = options;
-      const tagForm = typeof condition === "object" ? await findForm(signal) : "quoted";
-      return writer.put(full(key), body, {
-        condition: condition && headersOf(condition, tagForm),
-        contentType: options.contentType ?? "application/octet-stream",
-        signal,
-      });
+    read: (key, maxBytes, signal) =>
+      unlessMissing(
+        client.get(full(key), join(signal)).then((response) => {
+          const version = response.headers.get("etag") ?? "";
+          return entryOf(response, version, { maxBytes, what: `"${key}" in ${name}` });
+        }),
+      ),
+    open: (key, { offset, signal }) =>
+      unlessMissing(reader.get(full(key), { offset, signal: join(signal) })),
+    async write(key, body, { condition, contentType = "application/octet-stream", signal } = {}) {
+      const joined = join(signal);
+      const tagForm = typeof condition === "object" ? await findForm(joined) : "quoted";
+      const headers = condition && headersOf(condition, tagForm);
+      return client.put(full(key), body, { condition: headers, contentType, signal: joined });
     },
     async upload(key, body, signal) {
       const limit = Math.max(PART_BYTES, Math.ceil(body.bytes / MAX_PARTS));
@@ -89,29 +103,19 @@ export function openS3Cache(locator: S3CacheLocator, context: RegistryContext): 
       const joined = join(signal);
       if (body.bytes > limit) {
         // Not every service obeys a condition on an upload in parts, and it is much to send for nothing.
-        if ((await client.head(full(key), { signal: joined })) !== undefined) return;
-        return writer.uploadParts(full(key), parts, joined);
+        if ((await reader.head(full(key), { signal: joined })) !== undefined) return;
+        return client.uploadParts(full(key), parts, joined);
       }
       const { value = new Uint8Array() } = await parts.next();
-      const options = { isNew: true, signal: joined };
-      await client.put(full(key), value, "application/octet-stream", options);
+      await client.create(full(key), value, joined);
     },
-    remove: (key, signal) => writer.remove(full(key), join(signal)),
+    remove: (key, signal) => client.remove(full(key), join(signal)),
     list: (below, signal) => listBelow(prefix + below, join(signal)),
+    async *leftovers(below, signal) {
+      yield* (await uploads(below, join(signal))).map(leftoverOf);
+    },
     isAtomic: async (signal) => (await findForm(join(signal))) !== "none",
   };
-
-  async function* listBelow(
-    below: string,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<CacheItem> {
-    for await (const page of client.list({ prefix: below, signal })) {
-      for (const { key, size, lastModified } of page.objects) {
-        yield { key: key.slice(prefix.length), bytes: size, modifiedAt: lastModified.getTime() };
-      }
-      for (const directory of page.prefixes) yield* listBelow(directory, signal);
-    }
-  }
 }
 
 function headersOf(condition: WriteCondition, form: TagForm): Record<string, string> {

@@ -7,8 +7,7 @@ import type { PruneConfig } from "../flags/cache.ts";
 
 /** Prints the removed objects, one a line. */
 export async function runPrune(config: PruneConfig, context: CommandContext): Promise<number> {
-  const { clock, io, signals, stdout } = context;
-  const caches = context.caches ?? (await import("../../cache/table.ts")).caches;
+  const { caches, clock, io, signals, stdout } = context;
   const { store } = await openCache(config.cache, caches, io);
   const { artifactsMs, dryRun: isDry } = config;
   const options = { now: clock.now(), artifactsMs, isDry, signal: signals.stop };

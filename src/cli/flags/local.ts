@@ -77,7 +77,7 @@ function readTag({ words: [tag], command }: ParsedArgv): string | undefined {
   );
 }
 
-function readMessage(argv: ParsedArgv): string | undefined {
+export function readMessage(argv: ParsedArgv): string | undefined {
   const message = text(argv, "message");
   if (message === undefined || (message.length <= MAX_MESSAGE && printable(message) === message)) {
     return message;

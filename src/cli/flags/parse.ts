@@ -182,7 +182,9 @@ const MEANT_FLAGS: ReadonlyMap<string, string> = new Map([
 ]);
 
 export function noCommand(word: string | undefined): ConfigError {
-  const names = commands.map((command) => command.name);
+  const all = commands.map((command) => command.name);
+  const own = all.filter((name) => name.startsWith(`${word?.toLowerCase()} `));
+  const names = own.length > 1 ? own : all;
   const known = `choose one of: ${names.join(", ")}`;
   if (word === undefined)
     return new ConfigError(`command is not available: no command given; ${known}`);

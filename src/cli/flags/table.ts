@@ -15,6 +15,9 @@ export type CommandName =
   | "registry"
   | "sign-index"
   | "cache prune"
+  | "fleet status"
+  | "fleet resume"
+  | "fleet abort"
   | "status"
   | "history"
   | "releases"
@@ -131,6 +134,26 @@ export const commandGroups: Readonly<Record<string, readonly CommandSpec[]>> = {
   ],
   Fleet: [
     {
+      name: "fleet status",
+      usage: "fleet status --cache <url> --fleet <name> [flags]",
+      summary: "Show the rollout of a fleet: its hosts, their versions and waves, and failures",
+      example: "dewy fleet status --cache s3://eu-west-1/bucket/app --fleet web",
+    },
+    {
+      name: "fleet resume",
+      usage: "fleet resume --cache <url> --fleet <name> [flags]",
+      summary: "Go on with a halted rollout, and forgive the failures so far",
+      example:
+        'dewy fleet resume --cache s3://eu-west-1/bucket/app --fleet web --message "was the network"',
+    },
+    {
+      name: "fleet abort",
+      usage: "fleet abort --cache <url> --fleet <name> [flags]",
+      summary: "End a rollout: no further host takes its version",
+      example:
+        'dewy fleet abort --cache s3://eu-west-1/bucket/app --fleet web --message "wrong prices"',
+    },
+    {
       name: "cache prune",
       usage: "cache prune --cache <url> [flags]",
       summary: "Remove artifacts and answers from a shared cache that nobody has used for long",
@@ -229,6 +252,8 @@ const SERVER: readonly CommandName[] = ["server"];
 const ASSETS: readonly CommandName[] = ["assets"];
 const CONTAINER: readonly CommandName[] = ["container"];
 const CACHE: readonly CommandName[] = ["cache prune"];
+const FLEET_CHANGE: readonly CommandName[] = ["fleet resume", "fleet abort"];
+const FLEET: readonly CommandName[] = ["fleet status", ...FLEET_CHANGE];
 const LIST: readonly CommandName[] = ["container list"];
 const GATEWAY: readonly CommandName[] = ["registry"];
 const ASKING: readonly CommandName[] = ["check", "explain", "verify"];
@@ -253,7 +278,7 @@ export const STEERING = [
 /** The commands that act on one or several instances of this machine. */
 const ONE_INSTANCE: readonly CommandName[] = ["history", "releases", ...STEERING];
 const LOCAL: readonly CommandName[] = ["status", ...ONE_INSTANCE];
-const ALL: readonly CommandName[] = [...CONNECTED, ...LIST, ...CACHE, ...LOCAL];
+const ALL: readonly CommandName[] = [...CONNECTED, ...LIST, ...CACHE, ...FLEET, ...LOCAL];
 
 /** The flags under the headings of `--help`, both in its order. */
 export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
@@ -491,6 +516,33 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
   ],
   Fleet: [
     {
+      name: "cache",
+      short: "c",
+      value: "<url>",
+      commands: FLEET,
+      description: "The cache of the fleet (required)",
+    },
+    {
+      name: "fleet",
+      value: "<name>",
+      commands: FLEET,
+      description: "Name of the fleet (required)",
+    },
+    {
+      name: "member-ttl",
+      value: "<duration>",
+      commands: ["fleet status"],
+      description: "How long a host may be silent before it counts as gone, as on the hosts",
+      default: 10 * MINUTE,
+    },
+    {
+      name: "message",
+      short: "m",
+      value: "<text>",
+      commands: FLEET_CHANGE,
+      description: "Why; shown in the status and in notifications",
+    },
+    {
       name: "fleet",
       value: "<name>",
       commands: DEPLOYING,
@@ -538,6 +590,26 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       commands: DEPLOYING,
       description:
         "Go back to the version before if a rollout is halted or aborted after this host has taken the new one",
+    },
+    {
+      name: "rollout-check",
+      value: "<command|prometheus>",
+      commands: DEPLOYING,
+      description:
+        "What must find a wave of a rollout healthy before the next one begins: a shell command that exits with 0, or Prometheus",
+    },
+    {
+      name: "prometheus-url",
+      value: "<url>",
+      commands: DEPLOYING,
+      description: "Base URL of Prometheus, for --rollout-check prometheus",
+    },
+    {
+      name: "prometheus-query",
+      value: "<expression>",
+      commands: DEPLOYING,
+      description:
+        "PromQL expression for --rollout-check prometheus; healthy if it has a result, and none is 0 or NaN. {{tag}}, {{wave}} and {{hosts}} are filled in",
     },
   ],
   Webhooks: [
@@ -630,28 +702,6 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "dry-run",
       commands: ["rollback", "deploy"],
       description: "Print the outcome that the command would have, and change nothing",
-    },
-  ],
-  Fleet: [
-    {
-      name: "rollout-check",
-      value: "<command|prometheus>",
-      commands: DEPLOYING,
-      description:
-        "What must find a wave of a rollout healthy before the next one begins: a shell command that exits with 0, or Prometheus",
-    },
-    {
-      name: "prometheus-url",
-      value: "<url>",
-      commands: DEPLOYING,
-      description: "Base URL of Prometheus, for --rollout-check prometheus",
-    },
-    {
-      name: "prometheus-query",
-      value: "<expression>",
-      commands: DEPLOYING,
-      description:
-        "PromQL expression for --rollout-check prometheus; healthy if it has a result, and none is 0 or NaN. {{tag}}, {{wave}} and {{hosts}} are filled in",
     },
   ],
   Ports: [
@@ -1076,7 +1126,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
   Output: [
     {
       name: "json",
-      commands: [...ASKING, ...LIST, ...LOCAL],
+      commands: [...ASKING, ...LIST, ...FLEET, ...LOCAL],
       description: "Print JSON, for scripts",
     },
   ],

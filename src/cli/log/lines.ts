@@ -51,6 +51,12 @@ const CREDENTIALS = {
   unusable: "Credentials unusable",
 } as const;
 
+const CACHE = {
+  hit: "Taken from the cache",
+  miss: "Not in the cache, fetched for all machines",
+  failed: "Fetched without the cache",
+} as const;
+
 // The type makes the compiler name every event that has no line yet.
 const LINES: Lines = {
   started: ({ version, command, registry, directory }) =>
@@ -65,6 +71,8 @@ const LINES: Lines = {
       from_cache: fromCache,
       duration: duration(durationMs),
     }),
+  cache: ({ what, outcome, tag, artifact }) =>
+    line(what === "artifact" ? "info" : "debug", CACHE[outcome], { what, tag, artifact }),
   retry: ({ method, url, reason, delayMs, attempt }) =>
     line("warn", "Request failed, retrying", {
       method,

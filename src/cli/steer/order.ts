@@ -1,4 +1,3 @@
-import { userInfo } from "node:os";
 import * as v from "valibot";
 import type { CommandContext } from "../../agent/context.ts";
 import { askInstance } from "../../control/client.ts";
@@ -7,7 +6,8 @@ import { chooseInstance, type FoundInstance } from "../../control/instances.ts";
 import { SteerCommand } from "../../control/protocol.ts";
 import { DewyError } from "../../core/error.ts";
 import type { Operator } from "../../core/operator.ts";
-import { printable, shorten } from "../../core/text.ts";
+import { printable } from "../../core/text.ts";
+import { operatorOf } from "../commands/operator.ts";
 import type { SteerConfig } from "../flags/local.ts";
 
 type Outcome = Awaited<ReturnType<ControlHandler["steer"]>>;
@@ -90,24 +90,4 @@ function print(
   const done = { kind: "done", command, outcome, name, directory };
   const found = { tag: tag ?? null, live: live ?? null, message: text };
   stdout.write(json ? `${JSON.stringify({ ...done, ...found })}\n` : `${printable(text)}\n`);
-}
-
-const MAX_NAME = 64;
-
-/** The user at the keyboard: behind sudo, the one who called it. */
-function operatorOf(env: CommandContext["env"], message: string | undefined): Operator {
-  const user = shorten(printable(env.SUDO_USER || ownName()), MAX_NAME);
-  return { user, message };
-}
-
-/** In a container, the user may have a number and no name; without `USER`, Bun knows no name. */
-function ownName(): string {
-  const uid = process.getuid?.();
-  try {
-    const { username } = userInfo();
-    if (username !== "" && username !== "unknown") return username;
-  } catch {
-    // The number has to do.
-  }
-  return uid === 0 ? "root" : `uid ${uid ?? "unknown"}`;
 }

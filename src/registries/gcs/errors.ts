@@ -13,7 +13,7 @@ import { parseJsonIfValid } from "../../http/json.ts";
 
 const ROLES =
   "dewy needs storage.objects.list and storage.objects.get (the role Storage Object Viewer) and, for its audit record, storage.objects.create";
-const WRITE_ROLE = "an audit record takes storage.objects.create (the role Storage Object Creator)";
+const WRITE_ROLE = "writing takes storage.objects.create, a cache the role Storage Object User";
 const ErrorBody = v.object({
   error: v.object({
     message: v.optional(v.string(), ""),

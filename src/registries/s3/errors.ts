@@ -22,9 +22,10 @@ const ADVICE: Readonly<Record<string, string>> = {
   ExpiredToken: "the session has expired; get new credentials",
   InvalidToken: "the session token does not belong to the key; check AWS_SESSION_TOKEN",
   TokenRefreshRequired: "the session has expired; get new credentials",
-  AccessDenied: "dewy needs s3:ListBucket, s3:GetObject and, for its audit record, s3:PutObject",
+  AccessDenied:
+    "dewy needs s3:ListBucket, s3:GetObject, to write s3:PutObject, in a cache s3:DeleteObject",
 };
-const WRITE_ADVICE = "an audit record takes the permission s3:PutObject";
+const WRITE_ADVICE = "writing takes the permission s3:PutObject";
 const ANONYMOUS =
   "the request was sent without credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role";
 const WRONG_REGION = new Set([

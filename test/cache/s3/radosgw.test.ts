@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe } from "vitest";
-import { parseCacheUrl } from "../../../src/cache/table.ts";
 import { cacheContract } from "../../contract/cache.ts";
 import { missingRadosgw, type Radosgw, startRadosgw } from "../../peers/radosgw.ts";
-import { cacheContext } from "../context.ts";
+import { cacheAt } from "../context.ts";
 
 const missing = missingRadosgw();
 
@@ -21,9 +20,7 @@ describe.skipIf(missing !== undefined)(
       async open() {
         const bucket = `cache-${++buckets}`;
         await gateway.createBucket(bucket);
-        return parseCacheUrl(`s3://default/${bucket}/team/app`).open(
-          cacheContext({ env: gateway.env }),
-        );
+        return cacheAt(`s3://default/${bucket}/team/app`, { env: gateway.env });
       },
     });
   },

@@ -1,11 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { parseCacheUrl } from "../../../src/cache/table.ts";
 import type { CacheStore } from "../../../src/cache/types.ts";
 import { cacheContract } from "../../contract/cache.ts";
 import { fakeClock } from "../../fakes/clock.ts";
 import { fetchOf, type Handler } from "../../fakes/handler.ts";
 import { type FakeS3, fakeS3 } from "../../fakes/s3.ts";
-import { cacheContext } from "../context.ts";
+import { cacheAt, collected } from "../context.ts";
 
 const env = { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret" };
 const MIB = 1024 * 1024;
@@ -20,7 +19,7 @@ async function openFake(wrap: (handler: Handler) => Handler = (same) => same): P
   const url = "s3://us-east-1/cache/team?endpoint=http://s3.test";
   const clock = fakeClock({ now: Date.now(), skipUpTo: 10_000 });
   const fetch = fetchOf(wrap(server.handler));
-  const store = await parseCacheUrl(url).open(cacheContext({ env, fetch, clock }));
+  const store = await cacheAt(url, { env, fetch, clock });
   return { store, server };
 }
 
@@ -93,4 +92,52 @@ test("a completion that fails with status 200 is a failure", async () => {
     message: expect.stringContaining("InternalError"),
   });
   expect(server.uploads.size).toBe(0);
+});
+
+test("an upload whose machine died is a leftover that can be removed", async () => {
+  const { store, server } = await openFake();
+  const post = (key: string) =>
+    server.handler(
+      new Request(`http://s3.test/cache/${key}?uploads=`, {
+        method: "POST",
+        headers: { authorization: "AWS4-HMAC-SHA256 x" },
+      }),
+    );
+  await post("team/artifacts/1/a+b%20c.zip");
+  await post("other/artifacts/1/b");
+  const leftovers = await collected(store.leftovers?.("artifacts/"));
+  expect(leftovers).toMatchObject([{ key: "artifacts/1/a+b c.zip", bytes: 0 }]);
+  expect(Date.now() - (leftovers[0]?.modifiedAt ?? 0)).toBeLessThan(60_000);
+  await leftovers[0]?.remove();
+  expect([...server.uploads.values()]).toMatchObject([{ key: "other/artifacts/1/b" }]);
+});
+
+test("where leftovers cannot be listed, there are none", async () => {
+  const { store } = await openFake(
+    (handler) => (request) =>
+      request.url.includes("uploads=")
+        ? new Response("<Error><Code>AccessDenied</Code></Error>", { status: 403 })
+        : handler(request),
+  );
+  expect(await collected(store.leftovers?.("artifacts/"))).toEqual([]);
+});
+
+test("a missing object is not an error, and a missing bucket is one when it is written to", async () => {
+  const store = await cacheAt("s3://us-east-1/other?endpoint=http://s3.test", {
+    env,
+    fetch: fetchOf(fakeS3("cache", Date.now).handler),
+  });
+  expect(await store.read("a", 10)).toBeUndefined();
+  await expect(store.write("a", "x")).rejects.toThrow("NoSuchBucket");
+  await expect(collected(store.list(""))).rejects.toThrow('there is no bucket "other"');
+});
+
+test("a write that is not permitted names the permission", async () => {
+  const { store } = await openFake(
+    (handler) => (request) =>
+      request.method === "PUT"
+        ? new Response("<Error><Code>AccessDenied</Code></Error>", { status: 403 })
+        : handler(request),
+  );
+  await expect(store.write("a", "x")).rejects.toThrow("writing takes the permission s3:PutObject");
 });

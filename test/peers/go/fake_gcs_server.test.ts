@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { parseCacheUrl } from "../../../src/cache/table.ts";
 import { latest } from "../../../src/registries/open.ts";
-import { cacheContext } from "../../cache/context.ts";
+import { cacheAt } from "../../cache/context.ts";
 import { cacheContract } from "../../contract/cache.ts";
 import { ODD_NAMES } from "../../contract/odd_names.ts";
 import { registryContract } from "../../contract/registry.ts";
@@ -88,7 +87,7 @@ describe.skipIf(missing !== undefined)(
       atomic: true,
       async open() {
         const env = { STORAGE_EMULATOR_HOST: endpoint };
-        return parseCacheUrl(`gs://${await createBucket()}/team/app`).open(cacheContext({ env }));
+        return cacheAt(`gs://${await createBucket()}/team/app`, { env });
       },
     });
 

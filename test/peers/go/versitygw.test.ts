@@ -2,11 +2,10 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { parseCacheUrl } from "../../../src/cache/table.ts";
 import { systemClock } from "../../../src/core/clock.ts";
 import { latest, openRegistry, type RegistryOptions } from "../../../src/registries/open.ts";
 import type { S3Client } from "../../../src/registries/s3/client.ts";
-import { cacheContext } from "../../cache/context.ts";
+import { cacheAt } from "../../cache/context.ts";
 import { cacheContract } from "../../contract/cache.ts";
 import { ODD_NAMES } from "../../contract/odd_names.ts";
 import { registryContract } from "../../contract/registry.ts";
@@ -97,7 +96,7 @@ describe.skipIf(missing !== undefined)(
       async open() {
         const bucket = `bucket-${++buckets}`;
         await publisher.createBucket(bucket);
-        return parseCacheUrl(`s3://${REGION}/${bucket}/team/app`).open(cacheContext({ env }));
+        return cacheAt(`s3://${REGION}/${bucket}/team/app`, { env });
       },
     });
 
