@@ -58,7 +58,12 @@ export function startDewy(
     env: { ...neutralEnvironment(), ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  onTestFinished(() => void child.kill("SIGKILL"));
+  const exited = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    // Until then it writes files, whose directory is removed next.
+    await exited;
+  });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (chunk) => {

@@ -246,9 +246,16 @@ async function untilAnswered({ port }: ServedContainers, dewy: Dewy): Promise<vo
   await until(answers, dewy.stderr);
 }
 
-/** Returns the failures outside the gaps. A request that began before a gap may fail late. */
-function failedOutside(gaps: readonly Gap[], { samples }: LoadResult): LoadResult["samples"] {
-  return samples.filter(({ at }) => !gaps.some(({ from, to }) => from <= at && at <= to + 500));
+/**
+ * Returns the failures outside the gaps. A request that began before a gap may fail late, or its
+ * client may notice it late.
+ */
+function failedOutside(
+  gaps: readonly Gap[],
+  { samples, longestStallMs }: LoadResult,
+): LoadResult["samples"] {
+  const lateMs = 500 + longestStallMs;
+  return samples.filter(({ at }) => !gaps.some(({ from, to }) => from <= at && at <= to + lateMs));
 }
 
 /** The figures of docs/container.md. */

@@ -76,7 +76,8 @@ describe.each(["docker", "podman"] as const)("steering under load with %s", (eng
         });
         const { operator, dewy } = app;
         const load = await startLoad(app);
-        await app.publish(NEW, { env: { START_DELAY: "1000" } });
+        // Long enough for the commands that follow its first container.
+        await app.publish(NEW, { env: { START_DELAY: "3000" } });
         const update = operator.begin("poll");
         await dewy.seen("the first container", ({ msg, tag }) => {
           return msg === "Container ready" && tag === NEW;

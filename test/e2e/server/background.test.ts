@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
 import { type CliRuntime, type Dewy, until } from "../dewy.ts";
 import { missingProgram } from "./peers.ts";
-import { processesWith } from "./processes.ts";
+import { kill, processesWith } from "./processes.ts";
 import { type BackgroundMode, makeBackgroundApp } from "./releases.ts";
 import { deployed, type ServedApp, serveApp } from "./served_app.ts";
 import { casesOn, type OnRuntime, on } from "./suite.ts";
@@ -87,7 +87,7 @@ describe("a worker in its own session", () => {
         async () => {
           const rest = await processesWith("APP_REPORT", app.reportFile);
           const others = rest.filter(({ pid }) => pid !== worker?.pid);
-          for (const { pid } of others) process.kill(pid, "SIGKILL");
+          for (const { pid } of others) kill(pid);
           return others.length === 0;
         },
         () => "the end of all but the worker",
