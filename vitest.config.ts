@@ -20,7 +20,7 @@ const config: ViteUserConfig = defineConfig({
     // Loading all modules again for each file takes as long as the tests. A test that changes what a
     // module or the process remembers has to restore it.
     isolate: chosen !== undefined,
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 90_000,
     // A wait ends as soon as its condition holds, so that only a slow machine needs all of it.
     expect: { poll: { timeout: 30_000 } },

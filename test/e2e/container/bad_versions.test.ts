@@ -82,7 +82,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container with a bad new
   });
 
   it("keeps the old version if the new image cannot be pulled", {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     const { app, dewy } = await firstDeploy(peers);
     await peers.registry.pushBroken(app.app, "v1.1.0");

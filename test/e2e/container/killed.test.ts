@@ -83,7 +83,7 @@ describe.skipIf(missing !== undefined)(missing ?? "SIGKILL of dewy container", (
   describe.each(isSoak ? cliRuntimes : cliRuntimes.slice(0, 1))("on $name", (runtime) => {
     it.each(isSoak ? STEPS : STEPS.filter(({ isUsual }) => isUsual))(
       "$name: the containers keep serving, and the next dewy finishes the update without loss",
-      { timeout: 90_000 },
+      { timeout: 180_000 },
       async ({ flags = [], reached }) => {
         const app = await serveContainers(peers, runtime);
         const all = ["--replicas", String(REPLICAS), ...flags];

@@ -108,7 +108,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container in operation",
   });
 
   it("replaces the containers if the operator's options change", {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     const app = await serveContainers(peers, NODE);
     await app.publish("v1.0.0");
