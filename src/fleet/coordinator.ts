@@ -248,12 +248,15 @@ export class Coordinator implements FleetGate {
   async #beat(signal: AbortSignal): Promise<true> {
     const { registry, memberTtlMs } = this.#options;
     await this.#own.begin(signal);
-    const running = await this.#options.running();
     const found = await readRollout(this.#options, signal);
+    const { task } = this.#own;
+    const running = await this.#options.running();
     const rollout = rolloutOf(found, this.#options);
     this.#rollout = rollout;
     const isOurs = found !== undefined && rollout?.registry === registry;
-    if (isOurs) this.#settle(rollout, running);
+    // Otherwise a deploy has ended meanwhile, which has woken this loop.
+    const isSteady = this.#own.task === task;
+    if (isOurs && isSteady) this.#settle(rollout, running);
     await this.#own.report(running, signal);
     if (!isOurs || rollout.state !== "running") return true;
     await this.#reportFailure(rollout, signal);
@@ -274,6 +277,8 @@ export class Coordinator implements FleetGate {
     const wasUnderWay = this.#own.isResumed && phase === "deploying";
     const isLostRecord = phase === undefined && rollout.started.includes(host);
     if (runsIt && (wasUnderWay || isLostRecord)) this.#own.set({ tag, phase: "baking" });
+    const heldBy = this.#holds.get(tag);
+    if (heldBy !== undefined && rollout.state === "running") this.#hold(tag, heldBy);
     const isWatched = phase === "baking" || phase === "done";
     if (isWatched && !runsIt && running !== undefined && rollout.state === "running") {
       this.#own.set({ tag, phase: "failed", reason: `${running} runs instead` });
@@ -291,13 +296,16 @@ export class Coordinator implements FleetGate {
 
   /** It takes as long as it takes; meanwhile this host reports to the fleet. */
   #goBack(rollout: Rollout): void {
-    const { rollBack, emit } = this.#options;
+    const { rollBack, running, emit } = this.#options;
     const { tag, previous } = rollout;
     if (rollBack === undefined || previous === undefined || this.#isGoingBack) return;
     this.#isGoingBack = true;
     const reason = stateText(rollout);
     rollBack(previous, reason)
-      .then(() => this.#set({ tag, phase: "rolled-back", reason }))
+      .then(running)
+      .then((live) => {
+        if (live !== tag) this.#set({ tag, phase: "rolled-back", reason });
+      })
       .catch((error: unknown) => {
         const fields = { tag, to: previous, error: messageOf(error) };
         emit({ type: "warning", important: true, message: NOT_BACK, fields });
