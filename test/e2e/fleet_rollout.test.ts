@@ -30,7 +30,7 @@ async function bucket(): Promise<string> {
 }
 
 describe("three processes of a fleet", { timeout: 180_000 }, () => {
-  it("take a version in waves, halt a broken one, and go on after a resume", async () => {
+  it("take a version in waves, halt a broken one, and go on with the next", async () => {
     const [cache, publisher, base] = [await bucket(), await filePublisher(), await tempDirectory()];
     const directoryOf = (host: string): string => join(base, host);
     const fleet = ["--cache", cache, "--fleet", "web"];
