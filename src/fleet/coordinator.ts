@@ -1,8 +1,7 @@
 import type { Clock } from "../core/clock.ts";
-import { IntegrityError } from "../core/error.ts";
 import type { DewyEvent, EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
-import { abortWith, withDeadline } from "../core/timeout.ts";
+import { abortWith } from "../core/timeout.ts";
 import type { FleetGate, FleetVerdict } from "../deploy/deployer.ts";
 import type { RolloutCheck } from "./check/types.ts";
 import { evaluate, evaluationMs } from "./evaluation.ts";
@@ -19,6 +18,7 @@ import {
   type Wish,
 } from "./rollout.ts";
 import { rolloutEvents } from "./rollout_events.ts";
+import { StoreTrouble } from "./store_trouble.ts";
 import type { MemberTask, Rollout, WaveSize } from "./types.ts";
 
 export interface CoordinatorOptions extends FleetStore {
@@ -51,6 +51,8 @@ const ADMISSION_MS = 30_000;
 /** With the records of a thousand hosts, and a check. */
 const BEAT_MS = 5 * 60_000;
 const MAX_STEPS = 8;
+/** A host of a large fleet reads the rollout this many times less often. */
+const MAX_CROWD = 4;
 /** A wave that must wait for something else is looked at again soon. */
 const SHORTEST_PAUSE_MS = 100;
 
@@ -59,6 +61,7 @@ export class Coordinator implements FleetGate {
   readonly #options: CoordinatorOptions;
   readonly #own: OwnRecord;
   readonly #random: () => number;
+  readonly #trouble: StoreTrouble;
   /** As it was read last. */
   #rollout: Rollout | undefined;
   #bakedAt: number | undefined;
@@ -69,8 +72,6 @@ export class Coordinator implements FleetGate {
   /** The version that was rolled out when the poll before ended. */
   #wanted: string | undefined;
   #isGoingBack = false;
-  /** Why the store could not be used last; only a whole beat ends it. */
-  #trouble: unknown;
   #wakeUp: () => void = () => {};
   #isWoken = false;
 
@@ -78,14 +79,16 @@ export class Coordinator implements FleetGate {
     this.#options = options;
     this.#random = options.random ?? Math.random;
     this.#own = new OwnRecord(options, this.#random);
+    this.#trouble = new StoreTrouble(options);
   }
 
   /** Reports to the fleet, and keeps its rollout going, until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.#isWoken = false;
-      const beat = this.#attempt(signal, (limited) => this.#beat(limited), BEAT_MS);
-      if ((await beat.catch(() => undefined)) !== undefined) this.#recovered();
+      const beat = this.#trouble.attempt(BEAT_MS, signal, (limited) => this.#beat(limited));
+      // Only a whole beat shows that the store can be read, written and listed.
+      if ((await beat.catch(() => undefined)) === true) this.#trouble.end();
       if (!this.#isWoken) await this.#pause(signal);
     }
   }
@@ -101,10 +104,12 @@ export class Coordinator implements FleetGate {
   #pauseMs(): number {
     const { memberTtlMs, clock } = this.#options;
     const jitter = 1 + this.#random() / 4;
-    const isBusy = this.#trouble !== undefined || this.#rollout?.state === "running";
-    const nextMs = isBusy ? evaluationMs(memberTtlMs) * jitter : memberTtlMs / 4;
+    const isBusy = this.#trouble.isNow || this.#rollout?.state === "running";
+    // Of many hosts, enough look often.
+    const crowd = Math.max(1, Math.min(MAX_CROWD, (this.#rollout?.hosts.length ?? 0) / 20));
+    const nextMs = isBusy ? evaluationMs(memberTtlMs) * crowd * jitter : memberTtlMs / 4;
     const bakeMs = this.#bakedAt === undefined ? nextMs : this.#bakedAt - clock.monotonic();
-    const reportMs = this.#trouble !== undefined ? nextMs : this.#own.dueInMs;
+    const reportMs = this.#trouble.isNow ? nextMs : this.#own.dueInMs;
     return Math.max(SHORTEST_PAUSE_MS, Math.min(nextMs, bakeMs, reportMs));
   }
 
@@ -116,10 +121,11 @@ export class Coordinator implements FleetGate {
   async admit(version: Version, signal: AbortSignal): Promise<FleetVerdict> {
     this.#offered.add(version.tag);
     this.#holds.delete(version.tag);
-    const verdict = await this.#attempt(signal, (limited) => this.#admit(version, limited));
-    if (verdict !== undefined) return verdict;
-    const isBroken = this.#trouble instanceof IntegrityError;
-    return { kind: "wait", reason: isBroken ? messageOf(this.#trouble) : UNREACHABLE };
+    const wasInTrouble = this.#trouble.isNow;
+    const work = (limited: AbortSignal): Promise<FleetVerdict> => this.#admit(version, limited);
+    const verdict = await this.#trouble.attempt(ADMISSION_MS, signal, work);
+    if (!wasInTrouble && this.#trouble.isNow) this.#wake();
+    return verdict ?? { kind: "wait", reason: this.#trouble.reason };
   }
 
   async #admit({ tag, running }: Version, signal: AbortSignal): Promise<FleetVerdict> {
@@ -217,43 +223,18 @@ export class Coordinator implements FleetGate {
     return this.#rollout;
   }
 
-  /** Runs work on the store; `undefined` if that fails, which is reported once. Rejects only if the signal is aborted. */
-  async #attempt<T>(
-    signal: AbortSignal,
-    work: (signal: AbortSignal) => Promise<T>,
-    ms: number = ADMISSION_MS,
-  ): Promise<T | undefined> {
-    const { clock, emit, store, fleet } = this.#options;
-    try {
-      return await withDeadline(clock, ms, signal, work);
-    } catch (error) {
-      signal.throwIfAborted();
-      const isNew = this.#trouble === undefined;
-      this.#trouble = error;
-      if (!isNew) return undefined;
-      this.#wake();
-      const fields = { fleet, store: store.name, error: messageOf(error) };
-      emit({ type: "warning", important: true, message: TROUBLE, fields });
-      return undefined;
-    }
-  }
-
-  #recovered(): void {
-    const { emit, fleet } = this.#options;
-    if (this.#trouble === undefined) return;
-    this.#trouble = undefined;
-    emit({ type: "warning", message: REACHED, fields: { fleet } });
-  }
-
   async #beat(signal: AbortSignal): Promise<true> {
     const { registry, memberTtlMs } = this.#options;
     await this.#own.begin(signal);
-    const running = await this.#options.running();
     const found = await readRollout(this.#options, signal);
+    const { task } = this.#own;
+    const running = await this.#options.running();
     const rollout = rolloutOf(found, this.#options);
     this.#rollout = rollout;
     const isOurs = found !== undefined && rollout?.registry === registry;
-    if (isOurs) this.#settle(rollout, running);
+    // Otherwise a deploy has ended meanwhile, which has woken this loop.
+    const isSteady = this.#own.task === task;
+    if (isOurs && isSteady) this.#settle(rollout, running);
     await this.#own.report(running, signal);
     if (!isOurs || rollout.state !== "running") return true;
     await this.#reportFailure(rollout, signal);
@@ -274,6 +255,8 @@ export class Coordinator implements FleetGate {
     const wasUnderWay = this.#own.isResumed && phase === "deploying";
     const isLostRecord = phase === undefined && rollout.started.includes(host);
     if (runsIt && (wasUnderWay || isLostRecord)) this.#own.set({ tag, phase: "baking" });
+    const heldBy = this.#holds.get(tag);
+    if (heldBy !== undefined && rollout.state === "running") this.#hold(tag, heldBy);
     const isWatched = phase === "baking" || phase === "done";
     if (isWatched && !runsIt && running !== undefined && rollout.state === "running") {
       this.#own.set({ tag, phase: "failed", reason: `${running} runs instead` });
@@ -291,13 +274,16 @@ export class Coordinator implements FleetGate {
 
   /** It takes as long as it takes; meanwhile this host reports to the fleet. */
   #goBack(rollout: Rollout): void {
-    const { rollBack, emit } = this.#options;
+    const { rollBack, running, emit } = this.#options;
     const { tag, previous } = rollout;
     if (rollBack === undefined || previous === undefined || this.#isGoingBack) return;
     this.#isGoingBack = true;
     const reason = stateText(rollout);
     rollBack(previous, reason)
-      .then(() => this.#set({ tag, phase: "rolled-back", reason }))
+      .then(running)
+      .then((live) => {
+        if (live !== tag) this.#set({ tag, phase: "rolled-back", reason });
+      })
       .catch((error: unknown) => {
         const fields = { tag, to: previous, error: messageOf(error) };
         emit({ type: "warning", important: true, message: NOT_BACK, fields });
@@ -379,9 +365,6 @@ function noteNext(tag: string): (rollout: Rollout) => Rollout {
   return (rollout) => ({ ...rollout, next: tag });
 }
 
-const UNREACHABLE = "the store of the fleet cannot be used now; what runs is kept";
-const TROUBLE = "Cannot use the store of the fleet; what runs is kept, and nothing new is taken";
-const REACHED = "Store of the fleet is in use again";
 const NOT_BACK = "Cannot go back after the rollout was stopped";
 const UNANSWERED = "its registry does not answer";
 const NOT_OFFERED = "its registry does not offer the version here";

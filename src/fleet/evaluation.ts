@@ -28,7 +28,8 @@ import {
 import type { Rollout } from "./types.ts";
 
 const MAX_EVALUATION_MS = 15_000;
-const CONCURRENT_READS = 16;
+// Fewer than the ten listeners on one signal that Node warns of.
+const CONCURRENT_READS = 8;
 const DAY_MS = 24 * 60 * 60_000;
 /** Records of hosts that are silent for longer are removed, a few at a time. */
 const KEPT_MS = 7 * DAY_MS;
