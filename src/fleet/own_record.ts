@@ -94,7 +94,7 @@ export class OwnRecord {
   }
 }
 
-/** A deploy that was under way when dewy ended is watched anew if its version runs. */
+/** A deploy that was under way when dewy ended is watched again if its version runs. */
 function resumed(task: MemberTask, tag: string | undefined): MemberTask {
   return task.phase === "deploying" && tag === task.tag ? { ...task, phase: "baking" } : task;
 }
