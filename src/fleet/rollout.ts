@@ -60,9 +60,13 @@ export function waveHosts({ wave, waves, hosts }: Rollout): number {
 
 /** The hosts of the current wave: the first ranks, without those that others stand in for. */
 export function waveMembers(rollout: Rollout): string[] {
+  return ranksLeft(rollout).slice(0, waveHosts(rollout));
+}
+
+function ranksLeft(rollout: Rollout): string[] {
   const failed = rollout.failed.map(({ host }) => host);
   const out = new Set([...rollout.passed, ...failed, ...givenUp(rollout)]);
-  return rollout.hosts.filter((host) => !out.has(host)).slice(0, waveHosts(rollout));
+  return rollout.hosts.filter((host) => !out.has(host));
 }
 
 /** Vanished hosts on which the version does not run any more, as an operator has vouched for by resuming. */
@@ -139,7 +143,9 @@ export type WaveState = "open" | "complete" | "failed";
 export function observedHosts(rollout: Rollout): readonly string[] | undefined {
   if (isLastWave(rollout)) return undefined;
   const { started, passed, lost } = rollout;
-  return [...new Set([...waveMembers(rollout), ...started, ...passed, ...lost])];
+  // As many ranks ahead as were passed, so that a thousand hosts that are held take ten evaluations.
+  const ahead = ranksLeft(rollout).slice(0, waveHosts(rollout) + passed.length);
+  return [...new Set([...ahead, ...started, ...passed, ...lost])];
 }
 
 /** The rollout after what its hosts report, and how far its wave is. */
