@@ -78,7 +78,9 @@ class Changes {
   take(announced: GrpcAnnouncement): void {
     const key = keyOf(announced);
     const answered = this.#watch.answered();
-    if (answered !== undefined && keyOf(answered) === key) this.#reported = "";
+    // Before the first answer, a poll is under way.
+    if (answered === undefined) return;
+    if (keyOf(answered) === key) this.#reported = "";
     else if (this.#reported !== key) {
       this.#reported = key;
       this.#watch.onChange();
