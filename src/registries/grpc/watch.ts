@@ -36,7 +36,7 @@ const REFUSALS: ReadonlySet<Code> = new Set([
  */
 export async function watchVersion(watch: GrpcWatch, io: GrpcIo): Promise<void> {
   const { random = Math.random, clock, emit } = io;
-  // A thousand machines hear of a release at once.
+  // A thousand machines are notified of a release at the same moment.
   const spread = async (): Promise<void> => {
     await clock.sleep(random() * SPREAD_MS, watch.signal);
     watch.onChange();
@@ -59,7 +59,7 @@ export async function watchVersion(watch: GrpcWatch, io: GrpcIo): Promise<void> 
         : Math.min(MAX_PAUSE_MS, BASE_PAUSE_MS * 2 ** Math.min(failures, 20));
     }
     if (watch.signal.aborted) return;
-    // Nor do they come back at once when a gateway restarts.
+    // A thousand machines lose their streams at once when a gateway restarts.
     const pauseMs = Math.round(longestMs * (0.5 + random()));
     emit({ type: "watch-ended", reason, retryInMs: pauseMs });
     await clock.sleep(pauseMs, watch.signal).catch(() => {});
