@@ -6,6 +6,7 @@ import { ConfigError } from "../core/error.ts";
 import type { Platform, Registry } from "../core/types.ts";
 import type { LocatorBase } from "../registries/driver.ts";
 import type { CommandContext } from "./context.ts";
+import { loadConfigured } from "./open_configured.ts";
 
 type Config = Pick<CommonConfig, "registry" | "slot" | "calver"> & { cache?: string | undefined };
 
@@ -45,13 +46,13 @@ export async function openSharedCache(
 /** Returns a function that shares the answers of a registry, opened for a platform, among gateways. */
 export async function openSharedAnswers(
   config: Config & { cache: string },
-  locator: LocatorBase,
   context: CommandContext,
 ): Promise<(registry: Registry, platform: Platform) => Registry> {
   const { openCache } = await import("../cache/open.ts");
   const { SharedStore } = await import("../cache/shared_store.ts");
   const { shareRegistry } = await import("../cache/shared_registry.ts");
   const { caches, clock, emit, io } = context;
+  const { locator } = await loadConfigured(config, context);
   const { store, registryTtlMs: ttlMs } = await openCache(config.cache, caches, io);
   if (ttlMs === 0) {
     throw new ConfigError(

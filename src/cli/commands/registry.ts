@@ -1,5 +1,5 @@
 import type { CommandContext } from "../../agent/context.ts";
-import { loadConfigured, loadOpener } from "../../agent/open_configured.ts";
+import { loadOpener, openConfigured } from "../../agent/open_configured.ts";
 import { openSharedAnswers } from "../../agent/shared_cache.ts";
 import { surviveUncaught } from "../../agent/uncaught.ts";
 import { readVariable } from "../../core/environment.ts";
@@ -9,7 +9,6 @@ import { isLoopbackHost } from "../../core/private_address.ts";
 import type { Platform, Registry } from "../../core/types.ts";
 import { Gateway } from "../../gateway/gateway.ts";
 import { type RegistryServer, serveRegistry, type TlsFiles } from "../../host/rpc_server/server.ts";
-import { withPollDeadline } from "../../registries/timeout.ts";
 import type { RegistryConfig } from "../flags/registry.ts";
 
 const STOP_GRACE_MS = 30_000;
@@ -74,12 +73,11 @@ async function openUpstream(
   const { cache } = config;
   const { io } = context;
   const openLater = await loadOpener(config);
-  const { registry, locator } = await loadConfigured(config, context);
   const shared =
     cache === undefined
       ? (opened: Registry) => opened
-      : await openSharedAnswers({ ...config, cache }, locator, context);
-  const opened = shared(withPollDeadline(registry, context.clock), io.platform);
+      : await openSharedAnswers({ ...config, cache }, context);
+  const opened = shared(await openConfigured(config, context), io.platform);
   return (platform) =>
     platform === undefined
       ? opened
