@@ -36,7 +36,7 @@ const REFUSALS: ReadonlySet<Code> = new Set([
  */
 export async function watchVersion(watch: GrpcWatch, io: GrpcIo): Promise<void> {
   const { random = Math.random, clock, emit } = io;
-  // A thousand machines are notified of a release at the same moment.
+  // A thousand machines receive a release at once.
   const spread = async (): Promise<void> => {
     await clock.sleep(random() * SPREAD_MS, watch.signal);
     watch.onChange();
@@ -59,7 +59,7 @@ export async function watchVersion(watch: GrpcWatch, io: GrpcIo): Promise<void> 
         : Math.min(MAX_PAUSE_MS, BASE_PAUSE_MS * 2 ** Math.min(failures, 20));
     }
     if (watch.signal.aborted) return;
-    // A thousand machines lose their streams at once when a gateway restarts.
+    // Nor do they come back at once when a gateway restarts.
     const pauseMs = Math.round(longestMs * (0.5 + random()));
     emit({ type: "watch-ended", reason, retryInMs: pauseMs });
     await clock.sleep(pauseMs, watch.signal).catch(() => {});
@@ -78,9 +78,7 @@ class Changes {
   take(announced: GrpcAnnouncement): void {
     const key = keyOf(announced);
     const answered = this.#watch.answered();
-    // Before the first answer, a poll is under way.
-    if (answered === undefined) return;
-    if (keyOf(answered) === key) this.#reported = "";
+    if (answered !== undefined && keyOf(answered) === key) this.#reported = "";
     else if (this.#reported !== key) {
       this.#reported = key;
       this.#watch.onChange();
