@@ -28,21 +28,8 @@ async function round(intervalMs) {
   return Promise.all(polls);
 }
 
-<<<<<<< HEAD
 // Connections take long on a busy machine, and are not measured.
 await round(5_000);
-=======
-// Connections take long on a busy machine; they are not measured.
-for (let left = 5; left > 0; left -= 1) {
-  if (
-    await round(5_000).then(
-      () => true,
-      () => false,
-    )
-  )
-    break;
-}
->>>>>>> fleet
 const delays = monitorEventLoopDelay({ resolution: 5 });
 console.log("ready");
 for await (const line of createInterface({ input: process.stdin })) {
