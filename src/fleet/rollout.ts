@@ -306,12 +306,15 @@ export function stepFor(rollout: Rollout | undefined, wish: Wish): Step {
 
 function stepOfRollout(rollout: Rollout, { host }: Wish): Step {
   if (rollout.state === "done") return { kind: "go" };
+  if (rollout.state === "halted") return wait(`${stateText(rollout)}; ${HALTED_HINT}`);
   if (rollout.state !== "running") return wait(stateText(rollout));
   if (rollout.failed.some((one) => one.host === host)) return wait(`${rollout.tag} failed here`);
   if (isLastWave(rollout)) return { kind: "announce" };
   if (onVersion(rollout).includes(host)) return { kind: "go" };
   return startHost(rollout, host) === undefined ? wait(stateText(rollout)) : { kind: "start" };
 }
+
+const HALTED_HINT = "dewy fleet status shows the hosts, and dewy fleet resume goes on";
 
 function stepBeside(rollout: Rollout, { tag, running, compare }: Wish): Step {
   const { state, next } = rollout;

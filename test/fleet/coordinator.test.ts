@@ -171,7 +171,7 @@ describe("a rollout", () => {
     expect(world.changes()).toEqual(["began", "halted"]);
     expect(await world.admit(b)).toEqual({
       kind: "wait",
-      reason: `the rollout of v2.0.0 is halted: failed on ${A} (did not become ready); --max-failures is 0`,
+      reason: `the rollout of v2.0.0 is halted: failed on ${A} (did not become ready); --max-failures is 0; dewy fleet status shows the hosts, and dewy fleet resume goes on`,
     });
   });
 
