@@ -18,23 +18,18 @@ async function round(intervalMs) {
   const polls = machines.map(async ({ at, registry }) => {
     await sleep((at * intervalMs) / total);
     const startedAt = performance.now();
-    const answer = await registry.resolve();
-    if (answer.kind !== "ready") throw new Error(`expected a release, not ${answer.kind}`);
+    // A timeout is a latency as well.
+    const answer = await registry.resolve().catch(({ code }) => ({ kind: code }));
+    if (answer.kind !== "ready" && answer.kind !== "timeout") {
+      throw new Error(`expected a release, not ${answer.kind}`);
+    }
     return performance.now() - startedAt;
   });
   return Promise.all(polls);
 }
 
-// Connections take long on a busy machine; they are not measured.
-for (let left = 5; left > 0; left -= 1) {
-  if (
-    await round(5_000).then(
-      () => true,
-      () => false,
-    )
-  )
-    break;
-}
+// Connections take long on a busy machine, and are not measured.
+await round(5_000);
 const delays = monitorEventLoopDelay({ resolution: 5 });
 console.log("ready");
 for await (const line of createInterface({ input: process.stdin })) {

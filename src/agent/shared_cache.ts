@@ -2,10 +2,12 @@ import { hostname } from "node:os";
 import type { SharedArtifacts } from "../cache/shared_artifacts.ts";
 import type { CacheStore } from "../cache/types.ts";
 import type { CommonConfig } from "../cli/flags/common.ts";
+import { ConfigError } from "../core/error.ts";
 import type { EventSink } from "../core/event.ts";
-import type { Registry } from "../core/types.ts";
+import type { Platform, Registry } from "../core/types.ts";
 import type { LocatorBase } from "../registries/driver.ts";
 import type { CommandContext } from "./context.ts";
+import { loadConfigured } from "./open_configured.ts";
 
 type Config = Pick<CommonConfig, "registry" | "slot" | "calver"> & { cache?: string | undefined };
 
@@ -45,6 +47,32 @@ export async function openSharedCache(
   const question = { scope: scopeOf(config, locator), platform: io.platform, calver };
   const answers = shareRegistry(registry, shared, { ...question, ttlMs });
   return { registry: answers, artifacts, store };
+}
+
+/** Returns a function that shares the answers of a registry, opened for a platform, among gateways. */
+export async function openSharedAnswers(
+  config: Config & { cache: string },
+  context: CommandContext,
+): Promise<(registry: Registry, platform: Platform) => Registry> {
+  const { openCache } = await import("../cache/open.ts");
+  const { SharedStore } = await import("../cache/shared_store.ts");
+  const { shareRegistry } = await import("../cache/shared_registry.ts");
+  const { caches, clock, emit, io } = context;
+  const { locator } = await loadConfigured(config, context);
+  const { store, registryTtlMs: ttlMs } = await openCache(config.cache, caches, io);
+  if (ttlMs === 0) {
+    throw new ConfigError(
+      `Cannot use --cache "${store.name}": gateways share the answers of the upstream, for a time that is not set; add registry-ttl=30s to it`,
+    );
+  }
+  if (locator.type === "file") {
+    throw new ConfigError(
+      "Cannot use --cache with a file:// upstream: the files of a directory are those of one machine; leave --cache out",
+    );
+  }
+  const shared = new SharedStore({ store, node: `${hostname()}:${process.pid}`, clock, emit });
+  const question = { scope: scopeOf(config, locator), calver: locator.calver, ttlMs };
+  return (registry, platform) => shareRegistry(registry, shared, { ...question, platform });
 }
 
 /** What the answer depends on: the URL, and what flags and `GITHUB_ARTIFACT` add to it. */

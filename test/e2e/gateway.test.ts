@@ -3,10 +3,13 @@ import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { status } from "../fakes/github_fault.ts";
+import { fakeS3 } from "../fakes/s3.ts";
+import { serveFetch } from "../fakes/serve.ts";
 import { makeCertificate } from "../gateway/certificate.ts";
 import { missingRadosgw, type Radosgw, startRadosgw } from "../peers/radosgw.ts";
+import { ROOT } from "../runtime/runtimes.ts";
 import { tempDirectory } from "../support/temp_directory.ts";
 import { makeArtifact } from "./archive.ts";
 import {
@@ -59,11 +62,14 @@ async function startGateway(
 }
 
 /** Makes the gateway poll. */
-function askByConnect({ url }: RunningGateway): Promise<Response> {
+function askByConnect(
+  { url }: RunningGateway,
+  platform: object = { os: process.platform, arch: process.arch },
+): Promise<Response> {
   return fetch(`${url}/dewy.RegistryService/Current`, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ os: process.platform, arch: process.arch }),
+    body: JSON.stringify(platform),
   });
 }
 
@@ -225,6 +231,24 @@ describe.each(cliRuntimes)("a gateway on $name", ({ command }) => {
     ]);
   });
 
+  it("announces a version to machines that poll rarely", async () => {
+    const publisher = await filePublisher();
+    await publisher.publish("v1.0.0", await makeArtifact("v1.0.0"));
+    const gateway = await startGateway(command, publisher);
+    const cwd = await tempDirectory();
+    const registry = `grpc://${gateway.target}?no-tls=true&allow=http`;
+    const machine = startDewy(command, ["assets", "--registry", registry, "-i", "1h", ...LOG], {
+      cwd,
+    });
+    await machine.seen("v1.0.0", (line) => line.msg === "Deployed" && line.tag === "v1.0.0");
+    await publisher.publish("v1.1.0", await makeArtifact("v1.1.0"));
+    await machine.seen("v1.1.0", (line) => line.msg === "Deployed" && line.tag === "v1.1.0");
+    gateway.dewy.child.kill("SIGTERM");
+    expect(await gateway.dewy.ended()).toBe(0);
+    machine.child.kill("SIGTERM");
+    expect(await machine.ended()).toBe(0);
+  });
+
   it("names a port in use", async () => {
     const publisher = await filePublisher();
     const gateway = await startGateway(command, publisher);
@@ -240,5 +264,58 @@ describe.each(cliRuntimes)("a gateway on $name", ({ command }) => {
         `Cannot listen on port ${port} of 127.0.0.1: another program uses it`,
       ),
     ]);
+  });
+});
+
+describe("two gateways with a cache and a signing key", () => {
+  const node: Command = [process.execPath, join(ROOT, "dist", "cli.js")];
+  const BYTES = new Uint8Array(8 * 2 ** 20).fill(7);
+
+  async function startTwo() {
+    const publisher = await githubPublisher();
+    await publisher.publish("v1.0.0", BYTES, "app_linux_amd64.tar.gz");
+    const directory = await tempDirectory();
+    const keyFile = join(directory, "key");
+    await writeFile(keyFile, "k".repeat(44));
+    const store = await serveFetch(fakeS3("cache", Date.now).handler);
+    onTestFinished(() => store.close());
+    const cache = `s3://us-east-1/cache/gateways?registry-ttl=1h&endpoint=${store.url}`;
+    const env = { ...publisher.env, AWS_ACCESS_KEY_ID: "id", AWS_SECRET_ACCESS_KEY: "secret" };
+    const args = ["--cache", cache, "--signing-key-file", keyFile];
+    const start = (): Promise<RunningGateway> => startGateway(node, { ...publisher, env }, ...args);
+    return { publisher, gateways: [await start(), await start()] as const };
+  }
+
+  async function artifactUrlOf(gateway: RunningGateway): Promise<URL> {
+    const answer = await askByConnect(gateway, { os: "linux", arch: "amd64" });
+    return new URL((await answer.json()).artifactUrl);
+  }
+
+  it("ask the upstream once for both", async () => {
+    const { publisher, gateways } = await startTwo();
+    const [first, second] = gateways;
+    const url = await artifactUrlOf(first);
+    const asked = publisher.github.calls.length;
+    expect((await artifactUrlOf(second)).pathname).toBe(url.pathname);
+    expect(publisher.github.calls.length).toBe(asked);
+  });
+
+  it("finish a download that one of them had begun when it was killed", async () => {
+    const { gateways } = await startTwo();
+    const [first, second] = gateways;
+    const url = await artifactUrlOf(first);
+    const begun = await fetch(url);
+    const reader = begun.body?.getReader();
+    const received = (await reader?.read())?.value?.byteLength ?? 0;
+    first.dewy.child.kill("SIGKILL");
+    await first.dewy.ended();
+    await reader?.cancel().catch(() => {});
+    url.host = second.target;
+    const rest = await fetch(url, {
+      headers: { range: `bytes=${received}-`, "if-range": begun.headers.get("etag") ?? "" },
+    });
+    expect(rest.status).toBe(206);
+    expect(rest.headers.get("etag")).toBe(begun.headers.get("etag"));
+    expect((await rest.arrayBuffer()).byteLength).toBe(BYTES.byteLength - received);
   });
 });

@@ -21,6 +21,7 @@ import {
   type CurrentResponseSchema,
   RegistryService,
   type ReportRequest,
+  type WatchRequest,
 } from "../../src/gen/dewy_pb.ts";
 
 /** Answers a `Current` request. */
@@ -29,11 +30,19 @@ export type Current = (
   context: HandlerContext,
 ) => Promise<MessageInitShape<typeof CurrentResponseSchema>>;
 
+/** Answers a `Watch` request. */
+export type Watch = (
+  request: WatchRequest,
+  context: HandlerContext,
+) => AsyncIterable<{ id: string; tag: string }>;
+
 export interface FakeGrpcOptions {
   /** Defaults to v1.2.3 from GitHub. */
   current?: Current;
   /** Receives `Report`. */
   report?: (request: ReportRequest, context: HandlerContext) => Promise<void>;
+  /** Defaults to a server that does not implement `Watch`. */
+  watch?: Watch;
   /** Methods that it does not implement. */
   without?: "report";
   /** For TLS. Defaults to plain text. */
@@ -51,6 +60,8 @@ export interface FakeGrpc {
   asked: { request: CurrentRequest; headers: Headers; protocol: string }[];
   /** The `Report` requests so far. */
   reports: ReportRequest[];
+  /** The `Watch` requests so far. */
+  watches: { headers: Headers; signal: AbortSignal }[];
   /** The number of connections so far. */
   connections(): number;
   /** Closes all connections; `politely` sends GOAWAY first. */
@@ -75,11 +86,19 @@ export const ANSWER = {
 export async function serveGrpc(options: FakeGrpcOptions = {}): Promise<FakeGrpc> {
   const asked: FakeGrpc["asked"] = [];
   const reports: ReportRequest[] = [];
+  const watches: FakeGrpc["watches"] = [];
   const routes = (router: ConnectRouter): void => {
     router.rpc(RegistryService.method.current, async (request, context) => {
       asked.push({ request, headers: context.requestHeader, protocol: context.protocolName });
       return options.current?.(request, context) ?? ANSWER;
     });
+    const { watch } = options;
+    if (watch !== undefined) {
+      router.rpc(RegistryService.method.watch, (request, context) => {
+        watches.push({ headers: context.requestHeader, signal: context.signal });
+        return watch(request, context);
+      });
+    }
     if (options.without === "report") return;
     router.rpc(RegistryService.method.report, async (request, context) => {
       reports.push(request);
@@ -110,18 +129,19 @@ export async function serveGrpc(options: FakeGrpcOptions = {}): Promise<FakeGrpc
       if (politely) session.close();
       else session.destroy();
     }
+    if (!politely && "closeAllConnections" in server) server.closeAllConnections();
   };
   return {
     target: `127.0.0.1:${port}`,
     asked,
     reports,
+    watches,
     connections: () => connections,
     hangUp,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
         hangUp();
-        if ("closeAllConnections" in server) server.closeAllConnections();
       }),
   };
 }

@@ -1,10 +1,12 @@
 import type { CommandContext } from "../../agent/context.ts";
 import { loadOpener, openConfigured } from "../../agent/open_configured.ts";
+import { openSharedAnswers } from "../../agent/shared_cache.ts";
 import { surviveUncaught } from "../../agent/uncaught.ts";
 import { readVariable } from "../../core/environment.ts";
 import { ConfigError } from "../../core/error.ts";
 import { messageOf } from "../../core/message_of.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
+import type { Platform, Registry } from "../../core/types.ts";
 import { Gateway } from "../../gateway/gateway.ts";
 import { type RegistryServer, serveRegistry, type TlsFiles } from "../../host/rpc_server/server.ts";
 import type { RegistryConfig } from "../flags/registry.ts";
@@ -23,11 +25,8 @@ export async function runRegistry(
   const token = await readToken(config, context);
   checkExposure(config, token);
   const io = { ...context.io, signal: work.signal };
-  const openLater = await loadOpener(config);
-  const upstream = await openConfigured(config, { ...context, io });
   const gateway = new Gateway({
-    open: (platform) =>
-      platform === undefined ? upstream : openLater({ ...context, io: { ...io, platform } }),
+    open: await openUpstream(config, { ...context, io }),
     intervalMs: config.intervalMs,
     maxStaleMs: config.maxStaleMs,
     secret: await readSecret(config, context),
@@ -64,6 +63,25 @@ export async function runRegistry(
   await server.close(STOP_GRACE_MS);
   work.abort(stop.reason);
   return 0;
+}
+
+/** With `--cache`, gateways share their polls. */
+async function openUpstream(
+  config: RegistryConfig,
+  context: CommandContext,
+): Promise<(platform: Platform | undefined) => Registry> {
+  const { cache } = config;
+  const { io } = context;
+  const openLater = await loadOpener(config);
+  const shared =
+    cache === undefined
+      ? (opened: Registry) => opened
+      : await openSharedAnswers({ ...config, cache }, context);
+  const opened = shared(await openConfigured(config, context), io.platform);
+  return (platform) =>
+    platform === undefined
+      ? opened
+      : shared(openLater({ ...context, io: { ...io, platform } }), platform);
 }
 
 async function readToken(

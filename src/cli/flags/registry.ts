@@ -25,6 +25,7 @@ export function readGateway(argv: ParsedArgv) {
     publicUrl: publicUrl(argv),
     signingKeyFile: text(argv, "signing-key-file"),
     direct: argv.flag("direct"),
+    cache: text(argv, "cache"),
     intervalMs: duration(argv, "interval", 1000),
     maxStaleMs: duration(argv, "max-stale", 1),
   };

@@ -411,6 +411,14 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       description: "The cache to prune",
     },
     {
+      name: "cache",
+      short: "c",
+      value: "<url>",
+      commands: GATEWAY,
+      description:
+        "A bucket with registry-ttl= in which several gateways share the answers of the upstream",
+    },
+    {
       name: "older-than",
       value: "<duration>",
       commands: CACHE,

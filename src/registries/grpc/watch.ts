@@ -59,7 +59,7 @@ export async function watchVersion(watch: GrpcWatch, io: GrpcIo): Promise<void> 
         : Math.min(MAX_PAUSE_MS, BASE_PAUSE_MS * 2 ** Math.min(failures, 20));
     }
     if (watch.signal.aborted) return;
-    // Nor do they come back at once when a gateway restarts.
+    // A thousand machines lose their streams at once when a gateway restarts.
     const pauseMs = Math.round(longestMs * (0.5 + random()));
     emit({ type: "watch-ended", reason, retryInMs: pauseMs });
     await clock.sleep(pauseMs, watch.signal).catch(() => {});
@@ -78,7 +78,9 @@ class Changes {
   take(announced: GrpcAnnouncement): void {
     const key = keyOf(announced);
     const answered = this.#watch.answered();
-    if (answered !== undefined && keyOf(answered) === key) this.#reported = "";
+    // Before the first answer, a poll is under way.
+    if (answered === undefined) return;
+    if (keyOf(answered) === key) this.#reported = "";
     else if (this.#reported !== key) {
       this.#reported = key;
       this.#watch.onChange();
