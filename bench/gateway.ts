@@ -194,8 +194,12 @@ async function startGateway(api: string): Promise<{ child: ChildProcess; host: s
   return { child, host: new URL(url).host };
 }
 
+/** Rejects when the child exits. */
 async function nextLine(lines: Interface): Promise<string> {
-  const [line] = await once(lines, "line");
+  const exited = once(lines, "close").then(() => {
+    throw new Error("a child process has exited");
+  });
+  const [line] = await Promise.race([once(lines, "line"), exited]);
   return String(line);
 }
 

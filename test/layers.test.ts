@@ -85,6 +85,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   agent: [
     "core",
     "cache",
+    "fleet",
     "fleet/check",
     "verify",
     "verify/sigstore",

@@ -23,17 +23,17 @@ import { createHooks } from "../host/process/hook.ts";
 import { SIGNAL_EXIT_CODES, type Signals } from "../host/process/io.ts";
 import { acquireLock } from "../host/process/lock.ts";
 import { withPollDeadline } from "../registries/timeout.ts";
-import { openAgentAdmin } from "./admin.ts";
 import { type CommandContext, isolated } from "./context.ts";
 import { dryRun } from "./dry_run.ts";
 import { exitCodeOf } from "./exit_code.ts";
+import { type FleetHost, openFleet } from "./fleet.ts";
 import { type EventHub, eventHub, type OpenInstance, openInstance } from "./instance.ts";
+import { type AgentWebhooks, openAgentAdmin, openAgentWebhooks } from "./listeners.ts";
 import { Polls } from "./polls.ts";
 import { Steering } from "./steering.ts";
 import { openAgentTelemetry } from "./telemetry.ts";
 import type { Agent, AgentConfig } from "./types.ts";
 import { surviveUncaught } from "./uncaught.ts";
-import { type AgentWebhooks, openAgentWebhooks } from "./webhooks.ts";
 
 export type { Agent, AgentConfig, Supervision } from "./types.ts";
 export { lockPath, statePath };
@@ -142,6 +142,10 @@ function deployContext(
   };
 }
 
+function withFleet(context: DeployContext, { gate, sink }: FleetHost): DeployContext {
+  return { ...context, fleet: gate, emit: fanOut([context.emit, sink]) };
+}
+
 interface RunParts {
   policy: VersionPolicy;
   instance: OpenInstance;
@@ -151,11 +155,13 @@ interface RunParts {
 
 async function run(
   agent: Agent,
-  context: DeployContext,
+  opened: DeployContext,
   { policy, instance, hub, metrics }: RunParts,
   command: CommandContext,
 ): Promise<number> {
   const { config, root, supervision } = agent;
+  const fleet = await openFleet(agent, opened, command);
+  const context = fleet === undefined ? opened : withFleet(opened, fleet);
   const { signals } = command;
   const end = new AbortController();
   const stop = AbortSignal.any([signals.stop, end.signal]);
@@ -179,6 +185,7 @@ async function run(
   const parts = { context, supervision, polls, stop, background, subscribe };
   const steering = new Steering(parts);
   const listeners = [restartOnSignal(agent, context, signals), reportStop(context, signals)];
+  if (fleet !== undefined) listeners.push(subscribe(fleet.sink));
   let webhooks: AgentWebhooks | undefined;
   let admin: { close(): Promise<void> } | undefined;
   try {
@@ -195,6 +202,7 @@ async function run(
     await context.switches.exclusively(async () => supervision?.begin(context));
     const trial = await steering.begin(recovered);
     if (trial !== undefined) baking.add(resume(trial, context, stop));
+    if (fleet !== undefined) baking.add(fleet.run(steering, stop));
     if (config.once) return await pollOnce(poll, agent, context, signals);
     await keepPolling({ poll, polls, failed, baking, webhooks, stop }, agent, context, signals);
     return 0;

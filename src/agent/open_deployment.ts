@@ -19,7 +19,7 @@ export async function openDeployment(
   const { clock, emit } = context;
   const own = await loadConfigured(config, context);
   const { locator } = own;
-  const { registry, artifacts } = await openSharedCache(config, own, context);
+  const { registry, artifacts, store: cache } = await openSharedCache(config, own, context);
   const directory = await openReleaseDirectory(config.directory, releaseMode);
   const verification = await openVerification(config, directory.root, context);
   const stage = stageRelease({
@@ -33,5 +33,5 @@ export async function openDeployment(
     clock,
     emit,
   });
-  return { registry, locator, directory, stage, verify: verification.policy };
+  return { registry, locator, cache, directory, stage, verify: verification.policy };
 }

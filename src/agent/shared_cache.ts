@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import type { SharedArtifacts } from "../cache/shared_artifacts.ts";
+import type { CacheStore } from "../cache/types.ts";
 import type { CommonConfig } from "../cli/flags/common.ts";
 import type { Registry } from "../core/types.ts";
 import type { LocatorBase } from "../registries/driver.ts";
@@ -12,6 +13,8 @@ export interface SharedCache {
   registry: Registry;
   /** Absent without `--cache`. */
   artifacts?: SharedArtifacts | undefined;
+  /** The same. */
+  store?: CacheStore | undefined;
 }
 
 /** Opens the cache of `--cache`. No request is sent. */
@@ -30,11 +33,12 @@ export async function openSharedCache(
   const shared = new SharedStore({ store, node, clock, emit });
   const artifacts = new SharedArtifacts(shared);
   // The files of a directory are those of one machine.
-  if (ttlMs === 0 || locator.type === "file") return { registry, artifacts };
+  if (ttlMs === 0 || locator.type === "file") return { registry, artifacts, store };
   const { shareRegistry } = await import("../cache/shared_registry.ts");
   const { calver } = locator;
   const question = { scope: scopeOf(config, locator), platform: io.platform, calver };
-  return { registry: shareRegistry(registry, shared, { ...question, ttlMs }), artifacts };
+  const answers = shareRegistry(registry, shared, { ...question, ttlMs });
+  return { registry: answers, artifacts, store };
 }
 
 /** What the answer depends on: the URL, and what flags and `GITHUB_ARTIFACT` add to it. */

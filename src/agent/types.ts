@@ -1,3 +1,4 @@
+import type { CacheStore } from "../cache/types.ts";
 import type { DeployConfig } from "../cli/flags/deploy.ts";
 import type { AdminContainer } from "../control/admin.ts";
 import type { AppStatus } from "../control/protocol.ts";
@@ -22,6 +23,8 @@ export interface Agent {
   registry: Registry;
   /** The registry's URL as parsed: the version policy. */
   locator: LocatorBase;
+  /** The store of `--cache`, through which the hosts of a fleet agree. */
+  cache?: CacheStore | undefined;
   deployer: Deployer;
   /** The policy that the deployer verifies. */
   verify: VerifyPolicy;

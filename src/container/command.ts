@@ -22,7 +22,7 @@ export async function runContainer(
   const { env, signals } = context;
   const own = await loadConfigured(config, context);
   const { locator } = own;
-  const { registry } = await openSharedCache(config, own, context);
+  const { registry, store: cache } = await openSharedCache(config, own, context);
   if (!isImageRegistry(registry))
     throw new ConfigError(
       `Cannot use --registry "${redactUrl(config.registry)}": it has no images`,
@@ -38,7 +38,15 @@ export async function runContainer(
     directory.root,
     context,
   );
-  const common = { config, name: config.app, root: directory.root, registry, locator, verify };
+  const common = {
+    config,
+    name: config.app,
+    root: directory.root,
+    registry,
+    locator,
+    cache,
+    verify,
+  };
   if (config.dryRun) {
     const deployer = dryDeployer({ config, directory, registry, engine, verification }, context);
     return runAgent({ ...common, deployer }, context);

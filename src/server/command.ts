@@ -18,10 +18,10 @@ export async function runServer(config: ServerConfig, context: CommandContext): 
   // The user of the app must be able to enter releases, regardless of the umask.
   const mode = config.user === undefined && config.group === undefined ? undefined : 0o755;
   const deployment = await openDeployment(config, context, mode);
-  const { registry, locator, directory, stage, verify } = deployment;
+  const { registry, locator, cache, directory, stage, verify } = deployment;
   const { root } = directory;
   const { name, program } = config;
-  const common = { config, name, root, registry, locator, verify };
+  const common = { config, name, root, registry, locator, cache, verify };
   if (program === undefined || config.dryRun) {
     if (program === undefined) context.emit({ type: "no-program" });
     return runAgent({ ...common, deployer: assetsDeployer(directory, stage) }, context);

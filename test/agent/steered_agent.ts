@@ -4,6 +4,7 @@ import { onTestFinished } from "vitest";
 import { runAgent } from "../../src/agent/agent.ts";
 import type { CommandContext } from "../../src/agent/context.ts";
 import type { Supervision } from "../../src/agent/types.ts";
+import type { CacheStore } from "../../src/cache/types.ts";
 import { readDeploying } from "../../src/cli/flags/deploy.ts";
 import { parseArgv } from "../../src/cli/flags/parse.ts";
 import { askInstance } from "../../src/control/client.ts";
@@ -56,10 +57,16 @@ export interface Steered {
 interface Options {
   mode?: "assets" | "server";
   argv?: readonly string[];
+  /** The store of `--cache`. */
+  cache?: CacheStore;
 }
 
 /** An agent over a real directory and a real control socket; only the registry and the app are fakes. */
-export async function steeredAgent({ mode = "assets", argv = [] }: Options = {}): Promise<Steered> {
+export async function steeredAgent({
+  mode = "assets",
+  argv = [],
+  cache,
+}: Options = {}): Promise<Steered> {
   const root = await tempDirectory();
   const runtime = await tempDirectory();
   const registry = tagRegistry();
@@ -88,7 +95,7 @@ export async function steeredAgent({ mode = "assets", argv = [] }: Options = {})
     const process = fakeProcess({ env });
     const dead = { value: false };
     isDead = dead;
-    const url = `file://${root}`;
+    const url = cache === undefined ? `file://${root}` : "file:///registry";
     const args = [mode, "--registry", url, "--interval", "1h", ...argv, ...more];
     const config = { ...readDeploying(parseArgv(args)), command: mode };
     const command: CommandContext = {
@@ -112,7 +119,7 @@ export async function steeredAgent({ mode = "assets", argv = [] }: Options = {})
         ? { deployer: assetsDeployer(directory, stageOf(directory)) }
         : supervised(directory, stageOf(directory), runner);
     const verify = parsePolicy(config.verify);
-    const ended = runAgent({ config, root, registry, locator, verify, ...agent }, command);
+    const ended = runAgent({ config, root, registry, locator, cache, verify, ...agent }, command);
     ended.catch(() => {});
     stopNow = () => {
       process.kill("SIGTERM");

@@ -5,9 +5,9 @@ import { assetsDeployer } from "../../deployers/assets.ts";
 import type { AssetsConfig } from "../flags/assets.ts";
 
 export async function runAssets(config: AssetsConfig, context: CommandContext): Promise<number> {
-  const { registry, locator, directory, stage, verify } = await openDeployment(config, context);
+  const { directory, stage, ...opened } = await openDeployment(config, context);
   const deployer = assetsDeployer(directory, stage);
   const { name } = config;
   const { root } = directory;
-  return runAgent({ config, name, root, registry, locator, deployer, verify }, context);
+  return runAgent({ config, name, root, deployer, ...opened }, context);
 }

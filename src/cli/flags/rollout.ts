@@ -1,5 +1,6 @@
 import { ConfigError } from "../../core/error.ts";
 import type { ParsedArgv } from "./parse.ts";
+import { readRolloutCheck } from "./rollout_check.ts";
 import { count, duration, text, textOr } from "./values.ts";
 
 /** The flags of a host that belongs to a fleet. */
@@ -12,6 +13,7 @@ export interface FleetConfig {
   maxFailures: number;
   memberTtlMs: number;
   rollBackOnHalt: boolean;
+  check: ReturnType<typeof readRolloutCheck>;
 }
 
 /** How many hosts may take a version, or which share of them. */
@@ -24,6 +26,7 @@ const MAX_WAVES = 50;
 /** Returns `undefined` without `--fleet`. */
 export function readFleet(argv: ParsedArgv): FleetConfig | undefined {
   const name = text(argv, "fleet");
+  const check = readRolloutCheck(argv);
   if (name === undefined) return rejectAlone(argv);
   if (text(argv, "cache") === undefined) {
     throw new ConfigError(
@@ -43,6 +46,7 @@ export function readFleet(argv: ParsedArgv): FleetConfig | undefined {
     maxFailures: count(argv, "max-failures", 0),
     memberTtlMs: duration(argv, "member-ttl", 10_000),
     rollBackOnHalt: argv.flag("rollback-on-halt"),
+    check,
   };
 }
 

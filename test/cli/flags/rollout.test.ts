@@ -18,6 +18,7 @@ describe("--fleet", () => {
       maxFailures: 0,
       memberTtlMs: 600_000,
       rollBackOnHalt: false,
+      check: undefined,
     });
   });
 
