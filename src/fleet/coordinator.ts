@@ -301,7 +301,8 @@ export class Coordinator implements FleetGate {
         return true;
       case "failed":
         if (event.tag === undefined || event.tag !== tag || !isUnderWay) return false;
-        if (event.retryInMs === undefined) {
+        // A release at fault fails again, however often it is retried.
+        if (event.retryInMs === undefined || event.error.fault === "release") {
           this.#own.set({ tag, phase: "failed", reason: event.error.message });
         } else {
           this.#own.set({ tag, phase: "deploying", reason: event.error.message });
