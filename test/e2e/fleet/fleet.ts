@@ -94,6 +94,16 @@ export class Fleet {
     return new Fleet(services, options);
   }
 
+  /** Reaches the registry and the bucket. */
+  get environment(): Record<string, string> {
+    return {
+      GITHUB_API_URL: this.services.urls.api,
+      GITHUB_TOKEN: "ghp_reader",
+      AWS_ACCESS_KEY_ID: "AKIDEXAMPLE",
+      AWS_SECRET_ACCESS_KEY: "secret",
+    };
+  }
+
   get processes(): number {
     return this.#groups.length;
   }
@@ -113,14 +123,7 @@ export class Fleet {
     const { commandOf, directory, environment, argv } = this.#options;
     const config: AgentsConfig = { hosts: found.hosts, directory, argv: argv(this.services) };
     const [program, ...args] = await commandOf("agents.ts");
-    const { api } = this.services.urls;
-    const env = {
-      ...environment,
-      GITHUB_API_URL: api,
-      GITHUB_TOKEN: "ghp_reader",
-      AWS_ACCESS_KEY_ID: "AKIDEXAMPLE",
-      AWS_SECRET_ACCESS_KEY: "secret",
-    };
+    const env = { ...environment, ...this.environment };
     const child = spawn(program, [...args, JSON.stringify(config)], {
       env,
       stdio: ["ignore", "pipe", "inherit"],
