@@ -30,6 +30,7 @@ export type {
   DewyEvent,
   EventSink,
   HookResult,
+  RolloutChange,
   StartReason,
   WaitReason,
 } from "./src/core/event.ts";

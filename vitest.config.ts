@@ -17,7 +17,10 @@ const config: ViteUserConfig = defineConfig({
     globalSetup: chosen === suites.DEWY_PEERS_SUITE ? ["test/peers/go/build.ts"] : [],
     // Defaults to 1 on a machine with two cores, but the tests mostly wait for processes.
     maxWorkers: 2,
-    testTimeout: 60_000,
+    // Loading all modules again for each file takes as long as the tests. A test that changes what a
+    // module or the process remembers has to restore it.
+    isolate: chosen !== undefined,
+    testTimeout: 120_000,
     hookTimeout: 90_000,
     // A wait ends as soon as its condition holds, so that only a slow machine needs all of it.
     expect: { poll: { timeout: 30_000 } },

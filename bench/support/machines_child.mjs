@@ -25,7 +25,7 @@ async function round(intervalMs) {
   return Promise.all(polls);
 }
 
-// Connections take long on a busy machine; they are no part of what is measured.
+// Connections take long on a busy machine; they are not measured.
 for (let left = 5; left > 0; left -= 1) {
   if (
     await round(5_000).then(

@@ -142,16 +142,13 @@ async function openCheck({ config, root }: Agent, command: CommandContext) {
   return openRolloutCheck(check, { ...command, fleet, cwd: root, env, redact });
 }
 
-/** Its events report a failure. */
 async function goBack(to: string, reason: string, steering: Steer): Promise<void> {
   const operator = { user: FLEET_USER, message: reason };
   const order = (command: "rollback" | "deploy") =>
     steering.steer({ command, tag: to }, operator, () => {});
-  await order("rollback")
-    .catch((error) => {
-      // It is not on this machine any more.
-      if (error instanceof NotFoundError) return order("deploy");
-      throw error;
-    })
-    .catch(() => {});
+  await order("rollback").catch((error) => {
+    // It is not on this machine any more.
+    if (error instanceof NotFoundError) return order("deploy");
+    throw error;
+  });
 }

@@ -1,25 +1,17 @@
 import type { Clock } from "../core/clock.ts";
 import type { DewyEvent, EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
-import { operatorText } from "../core/operator.ts";
-import { withDeadline } from "../core/timeout.ts";
+import { abortWith } from "../core/timeout.ts";
 import type { FleetGate, FleetVerdict } from "../deploy/deployer.ts";
 import type { RolloutCheck } from "./check/types.ts";
-import { EVALUATION_MS, evaluate } from "./evaluation.ts";
+import { evaluate, evaluationMs } from "./evaluation.ts";
+import { Offers } from "./offers.ts";
 import { OwnRecord } from "./own_record.ts";
-import {
-  type FleetStore,
-  type FoundRollout,
-  listMembers,
-  readRollout,
-  rolloutOf,
-  type Swap,
-  swapRollout,
-} from "./records.ts";
+import { taskAfter } from "./own_task.ts";
+import { type FleetStore, listMembers, readRollout, rolloutOf, swapRollout } from "./records.ts";
 import {
   beginRollout,
   failHost,
-  isLastWave,
   type RolloutPlan,
   startHost,
   stateText,
@@ -27,7 +19,8 @@ import {
   type Wish,
 } from "./rollout.ts";
 import { rolloutEvents } from "./rollout_events.ts";
-import type { Rollout, WaveSize } from "./types.ts";
+import { StoreTrouble } from "./store_trouble.ts";
+import type { MemberTask, Rollout, WaveSize } from "./types.ts";
 
 export interface CoordinatorOptions extends FleetStore {
   host: string;
@@ -52,102 +45,151 @@ export interface CoordinatorOptions extends FleetStore {
   random?: () => number;
 }
 
+type Version = Parameters<FleetGate["admit"]>[0];
+
 /** One poll asks the store for at most this long. */
 const ADMISSION_MS = 30_000;
 /** With the records of a thousand hosts, and a check. */
 const BEAT_MS = 5 * 60_000;
-const MAX_STEPS = 6;
+const MAX_STEPS = 8;
+/** A host of a large fleet reads the rollout this many times less often. */
+const MAX_CROWD = 4;
+/** A wave that must wait for something else is looked at again soon. */
+const SHORTEST_PAUSE_MS = 100;
 
 /** Takes part in the rollouts of a fleet for one host. */
 export class Coordinator implements FleetGate {
   readonly #options: CoordinatorOptions;
   readonly #own: OwnRecord;
   readonly #random: () => number;
+  readonly #trouble: StoreTrouble;
   /** As it was read last. */
   #rollout: Rollout | undefined;
   #bakedAt: number | undefined;
-  #offered = new Set<string>();
-  #isTroubled = false;
-  #wake: () => void = () => {};
+  readonly #offers = new Offers();
+  #isGoingBack = false;
+  #wakeUp: () => void = () => {};
   #isWoken = false;
 
   constructor(options: CoordinatorOptions) {
     this.#options = options;
     this.#random = options.random ?? Math.random;
-    this.#own = new OwnRecord(options);
+    this.#own = new OwnRecord(options, this.#random);
+    this.#trouble = new StoreTrouble(options);
   }
 
   /** Reports to the fleet, and keeps its rollout going, until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
     while (!signal.aborted) {
       this.#isWoken = false;
-      await this.#attempt(signal, (limited) => this.#beat(limited), BEAT_MS).catch(() => {});
-      const done = new AbortController();
-      const either = AbortSignal.any([signal, done.signal]);
-      this.#wake = () => done.abort();
-      if (this.#isWoken) continue;
-      await clock.sleep(this.#pauseMs(), either).catch(() => {});
+      const beat = this.#trouble.attempt(BEAT_MS, signal, (limited) => this.#beat(limited));
+      // Only a whole beat shows that the store can be read, written and listed.
+      if ((await beat.catch(() => undefined)) === true) this.#trouble.end();
+      if (!this.#isWoken) await this.#pause(signal);
     }
   }
 
-  async admit(
-    version: { tag: string; running: string | undefined },
-    signal: AbortSignal,
-  ): Promise<FleetVerdict> {
-    this.#offered.add(version.tag);
-    const verdict = await this.#attempt(signal, (limited) => this.#admit(version, limited));
-    return verdict ?? { kind: "wait", reason: UNREACHABLE };
+  async #pause(signal: AbortSignal): Promise<void> {
+    const ended = new AbortController();
+    const detach = abortWith(ended, signal);
+    this.#wakeUp = () => ended.abort();
+    await this.#options.clock.sleep(this.#pauseMs(), ended.signal).catch(() => {});
+    detach();
   }
 
-  async #admit(
-    { tag, running }: { tag: string; running: string | undefined },
-    signal: AbortSignal,
-  ): Promise<FleetVerdict> {
-    const { host, registry, compare } = this.#options;
+  #pauseMs(): number {
+    const { memberTtlMs, clock } = this.#options;
+    const jitter = 1 + this.#random() / 4;
+    const isBusy = this.#trouble.isNow || this.#rollout?.state === "running";
+    // Of many hosts, enough look often.
+    const crowd = Math.max(1, Math.min(MAX_CROWD, (this.#rollout?.hosts.length ?? 0) / 20));
+    const nextMs = isBusy ? evaluationMs(memberTtlMs) * crowd * jitter : memberTtlMs / 4;
+    const bakeMs = this.#bakedAt === undefined ? nextMs : this.#bakedAt - clock.monotonic();
+    const reportMs = this.#trouble.isNow ? nextMs : this.#own.dueInMs;
+    return Math.max(SHORTEST_PAUSE_MS, Math.min(nextMs, bakeMs, reportMs));
+  }
+
+  #wake(): void {
+    this.#isWoken = true;
+    this.#wakeUp();
+  }
+
+  async admit(version: Version, signal: AbortSignal): Promise<FleetVerdict> {
+    this.#offers.offered(version.tag);
+    const wasInTrouble = this.#trouble.isNow;
+    const work = (limited: AbortSignal): Promise<FleetVerdict> => this.#admit(version, limited);
+    const verdict = await this.#trouble.attempt(ADMISSION_MS, signal, work);
+    if (!wasInTrouble && this.#trouble.isNow) this.#wake();
+    return verdict ?? { kind: "wait", reason: this.#trouble.reason };
+  }
+
+  async #admit({ tag, running }: Version, signal: AbortSignal): Promise<FleetVerdict> {
+    const wish = this.#wishFor({ tag, running });
     await this.#own.begin(signal);
     let isAnnounced = false;
-    for (let step = 0; step < MAX_STEPS; step++) {
-      const rollout = this.#noted(await this.#read(signal));
-      const next = stepFor(rollout, { host, registry, tag, running, compare });
-      switch (next.kind) {
-        case "wait":
-          await this.#own.report({ tag, phase: "waiting", reason: next.reason }, running, signal);
-          return next;
-        case "go":
+    for (let count = 0; count < MAX_STEPS; count++) {
+      const rollout = await this.#read(signal);
+      const step = stepFor(rollout, wish);
+      switch (step.kind) {
         case "instead":
-          return next;
-        case "begin":
-          await this.#begin(tag, running, signal);
+          return step;
+        case "wait":
+          if (this.#isOfRollout(tag)) this.#set({ tag, phase: "waiting" });
+          return step;
+        case "go":
+          if (tag === rollout?.tag) await this.#announce(tag, running, signal);
+          return step;
+        case "announce":
+          // The rollout is read again after the others can see that this host takes the version.
+          if (isAnnounced) return { kind: "go" };
+          await this.#announce(tag, running, signal);
+          isAnnounced = true;
+          break;
+        case "start":
+          await this.#swap((now) => this.#ifStill("start", now, wish, startHost), signal);
           break;
         case "note":
-          await this.#swap((current) => current && { ...current, next: tag }, signal);
+          await this.#swap((now) => this.#ifStill("note", now, wish, noteNext(tag)), signal);
           return { kind: "wait", reason: `${rollout && stateText(rollout)}; ${tag} comes next` };
-        case "start":
-          if (!(await this.#start(tag, signal))) break;
-          await this.#own.report({ tag, phase: "deploying" }, running, signal);
-          return { kind: "go" };
-        case "announce":
-          if (isAnnounced) return { kind: "go" };
-          await this.#own.report({ tag, phase: "deploying" }, running, signal);
-          isAnnounced = true;
+        case "begin":
+          await this.#begin(wish, signal);
       }
     }
     return { kind: "wait", reason: "other hosts are changing the rollout at this moment" };
   }
 
-  async #begin(tag: string, running: string | undefined, signal: AbortSignal): Promise<void> {
+  #wishFor(version: Version): Wish {
+    const { host, registry, compare } = this.#options;
+    return { host, registry, compare, ...version };
+  }
+
+  /** A change of the rollout that still is what this host has to do. */
+  #ifStill(
+    kind: "start" | "note",
+    now: Rollout | undefined,
+    wish: Wish,
+    change: (rollout: Rollout, host: string) => Rollout | undefined,
+  ): Rollout | undefined {
+    const isStill = now !== undefined && stepFor(now, wish).kind === kind;
+    return isStill ? change(now, wish.host) : undefined;
+  }
+
+  async #announce(tag: string, running: string | undefined, signal: AbortSignal): Promise<void> {
+    this.#own.set({ tag, phase: "deploying" });
+    await this.#own.report(running, signal);
+  }
+
+  async #begin(wish: Wish, signal: AbortSignal): Promise<void> {
     const { host, memberTtlMs } = this.#options;
-    // So that this host is a member, and its record the newest.
-    await this.#own.report(undefined, running, signal);
+    const { tag, running } = wish;
+    // So that its record is the newest object: the ages of the others count from it.
+    await this.#own.report(running, signal, { isForced: true });
     const members = await listMembers(this.#options, memberTtlMs, signal);
-    const alive = [...members].filter(([, { isAlive }]) => isAlive).map(([name]) => name);
+    const alive = [...members].flatMap(([name, { isAlive }]) => (isAlive ? [name] : []));
     const hosts = [...new Set([...alive, host])];
-    await this.#swap((current) => {
-      const isFree = current === undefined || current.state !== "running";
-      const isBegun = current?.tag === tag && current.state !== "done";
-      if (!isFree || isBegun) return undefined;
-      return beginRollout(this.#planOf(tag), hosts, current, running);
+    await this.#swap((now) => {
+      const isStill = stepFor(now, wish).kind === "begin";
+      return isStill ? beginRollout(this.#planOf(tag), hosts, now, running) : undefined;
     }, signal);
   }
 
@@ -156,196 +198,167 @@ export class Coordinator implements FleetGate {
     return { registry, tag, waves, maxFailures };
   }
 
-  /** Returns whether this host has a place in the wave. */
-  async #start(tag: string, signal: AbortSignal): Promise<boolean> {
-    const { host } = this.#options;
-    let hasPlace = false;
-    const swap = await this.#swap((current) => {
-      const isSame = current?.tag === tag && !isLastWave(current);
-      const started = isSame ? startHost(current, host) : undefined;
-      hasPlace = started !== undefined && started === current;
-      return started;
-    }, signal);
-    return hasPlace || swap?.after.started.includes(host) === true;
-  }
-
   async #swap(
     change: (current: Rollout | undefined) => Rollout | undefined,
     signal: AbortSignal,
-  ): Promise<Swap | undefined> {
+  ): Promise<void> {
     const { host: writer, clock } = this.#options;
-    const swap = await swapRollout(this.#options, change, {
-      writer,
-      clock,
-      random: this.#random,
-      signal,
-    });
-    this.#tell(swap);
-    return swap;
+    const options = { writer, clock, random: this.#random, signal };
+    this.#tell(await swapRollout(this.#options, change, options));
   }
 
-  #tell(swap: Swap | undefined): void {
+  #tell(swap: Awaited<ReturnType<typeof swapRollout>>): void {
     if (swap === undefined) return;
     this.#rollout = swap.after;
     for (const event of rolloutEvents(this.#options.fleet, swap)) this.#options.emit(event);
   }
 
-  async #read(signal: AbortSignal): Promise<FoundRollout | undefined> {
-    return readRollout(this.#options, signal);
-  }
-
-  #noted(found: FoundRollout | undefined): Rollout | undefined {
-    this.#rollout = rolloutOf(found, this.#options);
+  async #read(signal: AbortSignal): Promise<Rollout | undefined> {
+    this.#rollout = rolloutOf(await readRollout(this.#options, signal), this.#options);
     return this.#rollout;
   }
 
-  /** Runs work on the store; `undefined` if that fails, which is reported once. Rejects only if the signal is aborted. */
-  async #attempt<T>(
-    signal: AbortSignal,
-    work: (signal: AbortSignal) => Promise<T>,
-    ms: number = ADMISSION_MS,
-  ): Promise<T | undefined> {
-    const { clock, emit, store, fleet } = this.#options;
-    try {
-      const value = await withDeadline(clock, ms, signal, work);
-      if (this.#isTroubled) emit({ type: "warning", message: REACHED, fields: { fleet } });
-      this.#isTroubled = false;
-      return value;
-    } catch (error) {
-      signal.throwIfAborted();
-      if (this.#isTroubled) return undefined;
-      this.#isTroubled = true;
-      const fields = { fleet, store: store.name, error: messageOf(error) };
-      emit({ type: "warning", important: true, message: TROUBLE, fields });
-      return undefined;
-    }
-  }
-
-  async #beat(signal: AbortSignal): Promise<void> {
-    const { running, memberTtlMs, at, host, clock, emit, check } = {
-      ...this.#options,
-      at: this.#options,
-    };
+  async #beat(signal: AbortSignal): Promise<true> {
+    const { registry, memberTtlMs } = this.#options;
     await this.#own.begin(signal);
-    const tag = await running();
-    this.#finishBake(tag);
-    await this.#own.report(undefined, tag, signal);
-    const found = await this.#read(signal);
-    const rollout = this.#noted(found);
-    if (rollout === undefined || found === undefined) return;
-    await this.#followHalt(rollout, tag, signal);
-    const isOld = found.ageMs === undefined || found.ageMs >= EVALUATION_MS;
-    if (rollout.state !== "running" || rollout.registry !== this.#options.registry || !isOld)
-      return;
-    const planOf = (next: string): RolloutPlan => this.#planOf(next);
-    const options = { at, host, memberTtlMs, clock, emit, check, planOf };
+    const found = await readRollout(this.#options, signal);
+    const { task } = this.#own;
+    const running = await this.#options.running();
+    const rollout = rolloutOf(found, this.#options);
+    this.#rollout = rollout;
+    const isOurs = found !== undefined && rollout?.registry === registry;
+    // Otherwise a deploy has ended meanwhile, which has woken this loop.
+    const isSteady = this.#own.task === task;
+    if (isOurs && isSteady) this.#settle(rollout, running);
+    await this.#own.report(running, signal);
+    if (!isOurs || rollout.state !== "running") return true;
+    await this.#reportFailure(rollout, signal);
+    const { ageMs = Number.POSITIVE_INFINITY } = found;
+    if (ageMs < evaluationMs(memberTtlMs)) return true;
+    const planOf = (tag: string): RolloutPlan => this.#planOf(tag);
+    const options = { ...this.#options, at: this.#options, planOf };
     this.#tell(await evaluate({ ...found, record: rollout }, options, signal));
+    return true;
   }
 
-  /** Goes back with `--rollback-on-halt`, and reports a failure that the rollout does not know yet. */
-  async #followHalt(rollout: Rollout, tag: string | undefined, signal: AbortSignal): Promise<void> {
-    const { rollBack, host } = this.#options;
-    const { task } = this.#own;
-    if (task?.tag !== rollout.tag) return;
-    if (task.phase === "failed" && rollout.state === "running") {
-      const reason = task.reason ?? "failed";
-      await this.#swap(
-        (now) => (now?.tag === task.tag ? failHost(now, host, reason) : undefined),
-        signal,
-      );
+  /** What time, a restart or the end of the rollout make of this host's task. */
+  #settle(rollout: Rollout, running: string | undefined): void {
+    const { host, clock, bakeMs } = this.#options;
+    const { tag } = rollout;
+    const phase = this.#own.task?.tag === tag ? this.#own.task.phase : undefined;
+    const runsIt = running === tag;
+    const wasUnderWay = this.#own.isResumed && phase === "deploying";
+    const isLostRecord = phase === undefined && rollout.started.includes(host);
+    if (runsIt && (wasUnderWay || isLostRecord)) this.#own.set({ tag, phase: "baking" });
+    const heldBy = this.#offers.holdOf(tag);
+    if (heldBy !== undefined && rollout.state === "running") this.#hold(tag, heldBy);
+    const isWatched = phase === "baking" || phase === "done";
+    if (isWatched && !runsIt && running !== undefined && rollout.state === "running") {
+      this.#own.set({ tag, phase: "failed", reason: `${running} runs instead` });
+    }
+    const isBaking = this.#own.task?.tag === tag && this.#own.task.phase === "baking";
+    if (!isBaking) this.#bakedAt = undefined;
+    else this.#bakedAt ??= clock.monotonic() + bakeMs;
+    if (this.#bakedAt !== undefined && clock.monotonic() >= this.#bakedAt) {
+      this.#own.set({ tag, phase: "done" });
+      this.#bakedAt = undefined;
     }
     const isStopped = rollout.state === "halted" || rollout.state === "aborted";
-    const runsIt = tag === rollout.tag && (task.phase === "baking" || task.phase === "done");
-    if (!isStopped || !runsIt || rollBack === undefined || rollout.previous === undefined) return;
-    this.#own.set({ tag: rollout.tag, phase: "rolled-back", reason: stateText(rollout) });
-    await rollBack(rollout.previous, stateText(rollout));
+    if (isStopped && runsIt && isWatched) this.#goBack(rollout);
   }
 
-  #finishBake(running: string | undefined): void {
+  /** It takes as long as it takes; meanwhile this host reports to the fleet. */
+  #goBack(rollout: Rollout): void {
+    const { rollBack, running, emit } = this.#options;
+    const { tag, previous } = rollout;
+    if (rollBack === undefined || previous === undefined || this.#isGoingBack) return;
+    this.#isGoingBack = true;
+    const reason = stateText(rollout);
+    rollBack(previous, reason)
+      .then(running)
+      .then((live) => {
+        if (live !== tag) this.#set({ tag, phase: "rolled-back", reason });
+      })
+      .catch((error: unknown) => {
+        const fields = { tag, to: previous, error: messageOf(error) };
+        emit({ type: "warning", important: true, message: NOT_BACK, fields });
+      })
+      .finally(() => {
+        this.#isGoingBack = false;
+      });
+  }
+
+  async #reportFailure({ tag, failed }: Rollout, signal: AbortSignal): Promise<void> {
     const { task } = this.#own;
-    if (task?.phase !== "baking") return;
-    this.#bakedAt ??= this.#options.clock.monotonic() + this.#options.bakeMs;
-    if (running === task.tag && this.#options.clock.monotonic() >= this.#bakedAt) {
-      this.#own.set({ tag: task.tag, phase: "done" });
-    }
-  }
-
-  #pauseMs(): number {
-    const { memberTtlMs, clock } = this.#options;
-    const jitter = 0.75 + this.#random() / 4;
-    const isBusy = this.#isTroubled || this.#rollout?.state === "running";
-    const beatMs = Math.min(memberTtlMs / 4, isBusy ? EVALUATION_MS : Number.POSITIVE_INFINITY);
-    const bakeMs =
-      this.#own.task?.phase === "baking" && this.#bakedAt !== undefined
-        ? Math.max(100, this.#bakedAt - clock.monotonic())
-        : Number.POSITIVE_INFINITY;
-    return Math.min(beatMs * jitter, bakeMs);
+    const { host } = this.#options;
+    if (task?.tag !== tag || task.phase !== "failed") return;
+    if (failed.some((one) => one.host === host)) return;
+    const reason = task.reason ?? "failed";
+    await this.#swap((now) => (now?.tag === tag ? failHost(now, host, reason) : undefined), signal);
   }
 
   /** Follows what happens on this host. */
   readonly sink: EventSink = (event) => {
-    const { task } = this.#own;
-    if (!this.#follow(event, task?.tag, task?.phase)) return;
-    this.#isWoken = true;
-    this.#wake();
+    const next = taskAfter(event, this.#own.task);
+    if (next !== undefined) {
+      if (next.phase === "baking") this.#bakedAt = undefined;
+      this.#set(next);
+    }
+    this.#follow(event);
   };
 
-  #follow(event: DewyEvent, tag: string | undefined, phase: string | undefined): boolean {
-    const isUnderWay = phase === "deploying" || phase === "baking";
+  #follow(event: DewyEvent): void {
     switch (event.type) {
-      case "deployed":
-        if (event.operator !== undefined || event.tag !== tag || phase !== "deploying")
-          return false;
-        this.#bakedAt = undefined;
-        this.#own.set({ tag, phase: "baking" });
-        return true;
-      case "failed":
-        if (event.tag === undefined || event.tag !== tag || !isUnderWay) return false;
-        // A release at fault fails again, however often it is retried.
-        if (event.retryInMs === undefined || event.error.fault === "release") {
-          this.#own.set({ tag, phase: "failed", reason: event.error.message });
-        } else {
-          this.#own.set({ tag, phase: "deploying", reason: event.error.message });
-        }
-        return true;
-      case "known-bad":
-        if (event.tag !== tag || !isUnderWay) return false;
-        this.#own.set({ tag, phase: "failed", reason: event.reason });
-        return true;
-      case "rolled-back":
-        if (event.tag !== tag || event.operator === undefined || !isUnderWay) return false;
-        this.#own.set({
-          tag,
-          phase: "failed",
-          reason: `rolled back by ${operatorText(event.operator)}`,
-        });
-        return true;
       case "waiting":
-        this.#offered.add(event.tag);
-        return event.why !== "fleet" && this.#hold(event.tag, event.reason);
+        if (event.why === "fleet") return;
+        this.#offers.held(event.tag, event.reason);
+        if (this.#isOfRollout(event.tag)) this.#hold(event.tag, event.reason);
+        return;
+      case "unchanged":
+      case "up-to-date":
+        this.#offers.offered(event.tag);
+        return;
       case "polled": {
-        const wanted = this.#rollout?.state === "running" ? this.#rollout.tag : undefined;
-        const isMissing = wanted !== undefined && !this.#offered.has(wanted);
-        this.#offered = new Set();
-        return isMissing && event.outcome !== "unreachable" && this.#hold(wanted, NOT_OFFERED);
+        const tag = this.#rollout?.tag;
+        const isOpen = tag !== undefined && this.#isOfRollout(tag);
+        if (!this.#offers.endPoll(isOpen ? tag : undefined) || tag === undefined) return;
+        this.#missed(tag, event.outcome === "unreachable" ? UNANSWERED : NOT_OFFERED);
       }
-      default:
-        return false;
     }
   }
 
-  /** Says that this host may not take the version of the rollout now. */
-  #hold(tag: string, reason: string): boolean {
+  /** A poll has ended in which this host was not offered the version of the rollout. */
+  #missed(tag: string, reason: string): void {
     const { task } = this.#own;
-    if (tag !== this.#rollout?.tag) return false;
-    const isOpen = task?.tag !== tag || task.phase === "waiting";
-    if (!isOpen || this.#own.tag === tag) return false;
-    this.#own.set({ tag, phase: "held", reason });
-    return true;
+    const phase = task?.tag === tag ? task.phase : undefined;
+    // Before a restart it had begun to take the version, which is marked bad here, or not offered any more.
+    const isLeft = phase === "deploying" && this.#own.isResumed && reason === NOT_OFFERED;
+    if (isLeft) this.#set({ tag, phase: "failed", reason });
+    else if (phase !== "held") this.#hold(tag, this.#offers.holdOf(tag) ?? reason);
+  }
+
+  /** Says that this host may not take the version of the rollout now. */
+  #hold(tag: string, reason: string): void {
+    const { task } = this.#own;
+    const isFree = task?.tag !== tag || ["waiting", "held", "rolled-back"].includes(task.phase);
+    if (isFree && this.#own.tag !== tag) this.#set({ tag, phase: "held", reason });
+  }
+
+  #isOfRollout(tag: string): boolean {
+    const { registry } = this.#options;
+    const rollout = this.#rollout;
+    return rollout?.state === "running" && rollout.tag === tag && rollout.registry === registry;
+  }
+
+  #set(task: MemberTask): void {
+    if (this.#own.set(task)) this.#wake();
   }
 }
 
-const UNREACHABLE = "the store of the fleet cannot be used now; what runs is kept";
-const TROUBLE = "Cannot use the store of the fleet; what runs is kept, and nothing new is taken";
-const REACHED = "Store of the fleet is in use again";
+function noteNext(tag: string): (rollout: Rollout) => Rollout {
+  return (rollout) => ({ ...rollout, next: tag });
+}
+
+const NOT_BACK = "Cannot go back after the rollout was stopped";
+const UNANSWERED = "its registry does not answer";
 const NOT_OFFERED = "its registry does not offer the version here";

@@ -1,24 +1,37 @@
+import type { Clock } from "../core/clock.ts";
 import { exclusive } from "../core/concurrency.ts";
 import type { EventSink } from "../core/event.ts";
-import { type FleetStore, memberKey, readMember, writeRecord } from "./records.ts";
+import { shorten } from "../core/text.ts";
+import { type FleetStore, memberKey, readMember, unchangedSince, writeRecord } from "./records.ts";
 import type { Member, MemberTask } from "./types.ts";
 
 interface OwnRecordOptions extends FleetStore {
   host: string;
   instance: string;
+  memberTtlMs: number;
+  clock: Clock;
   emit: EventSink;
 }
 
-/** The record of this host. */
+const MAX_REASON = 300;
+
+/** The record of this host: what others know of it, and whether they take it to be alive. */
 export class OwnRecord {
   readonly #options: OwnRecordOptions;
+  readonly #random: () => number;
   readonly #exclusively = exclusive();
   #member: Member | undefined;
+  /** As it is in the store; unknown after trouble. */
   #version: string | undefined;
-  #warned = false;
+  #isWritten = false;
+  #dueAt = 0;
+  #hasWarned = false;
+  /** Whether the task is still that of the process before this one. */
+  isResumed = true;
 
-  constructor(options: OwnRecordOptions) {
+  constructor(options: OwnRecordOptions, random: () => number) {
     this.#options = options;
+    this.#random = random;
   }
 
   get task(): MemberTask | undefined {
@@ -30,71 +43,92 @@ export class OwnRecord {
     return this.#member?.tag;
   }
 
-  /** Reads what this host has reported before its last start, once. */
+  get dueInMs(): number {
+    return this.#isWritten ? Math.max(0, this.#dueAt - this.#options.clock.monotonic()) : 0;
+  }
+
+  /** Reads what this host has reported before its last start, once. An unreadable record is overwritten. */
   begin(signal: AbortSignal): Promise<void> {
-    return this.#exclusively(() => this.#begin(signal));
+    return this.#exclusively(async () => {
+      if (this.#member !== undefined) return;
+      const { host, instance } = this.#options;
+      const found = await readMember(this.#options, host, signal);
+      const { revision = 0, task, tag } = found?.record ?? {};
+      this.#version = found?.version;
+      this.#member = { revision, host, instance, tag, task };
+    });
   }
 
-  async #begin(signal: AbortSignal): Promise<void> {
-    if (this.#member !== undefined) return;
-    const { host, instance } = this.#options;
-    const found = await readMember(this.#options, host, signal);
-    this.#version = found?.version;
-    const { revision = 0, task, tag } = found?.record ?? {};
-    this.#member = { revision, host, instance, tag, task: task && resumed(task, tag) };
+  /** Changes the task; the next report writes it. Returns whether it is another one. */
+  set(task: MemberTask): boolean {
+    const member = this.#member;
+    if (member === undefined) return false;
+    this.isResumed = false;
+    const reason = task.reason === undefined ? undefined : shorten(task.reason, MAX_REASON);
+    const { tag, phase } = task;
+    const old = member.task;
+    if (old?.tag === tag && old.phase === phase && old.reason === reason) return false;
+    this.#member = { ...member, task: { tag, phase, reason } };
+    this.#isWritten = false;
+    return true;
   }
 
-  /** Changes the task; the next report writes it. */
-  set(task: MemberTask): void {
-    if (this.#member !== undefined) this.#member = { ...this.#member, task };
-  }
-
-  /** Writes the record, which also shows that this host is alive. */
+  /** Writes the record if it has changed, or if others would soon take this host to be gone. */
   report(
-    task: MemberTask | undefined,
     tag: string | undefined,
     signal: AbortSignal,
+    { isForced = false }: { isForced?: boolean } = {},
   ): Promise<void> {
-    if (task !== undefined) this.set(task);
-    return this.#exclusively(() => this.#report(tag, signal));
+    return this.#exclusively(async () => {
+      if (this.#member === undefined) return;
+      const hasChanged = this.#member.tag !== tag || !this.#isWritten;
+      if (!isForced && !hasChanged && this.dueInMs > 0) return;
+      this.#member = { ...this.#member, tag };
+      await this.#write(signal);
+    });
   }
 
-  async #report(tag: string | undefined, signal: AbortSignal): Promise<void> {
-    if (this.#member === undefined) return;
-    const next = { ...this.#member, tag, revision: this.#member.revision + 1 };
-    this.#member = next;
+  async #write(signal: AbortSignal): Promise<void> {
+    const { memberTtlMs, clock } = this.#options;
+    this.#isWritten = false;
+    const known = this.#version;
+    this.#version = undefined;
+    const written = known === undefined ? undefined : await this.#put(known, signal);
+    const { task } = this.#member ?? {};
+    this.#version = written ?? (await this.#overwrite(known, signal));
+    this.#isWritten = task === this.#member?.task;
+    this.#dueAt = clock.monotonic() + (memberTtlMs / 4) * (0.75 + this.#random() / 4);
+  }
+
+  async #put(version: string, signal: AbortSignal): Promise<string | undefined> {
+    return this.#send({ version }, signal);
+  }
+
+  /** Another process may have written this host's record since. */
+  async #overwrite(known: string | undefined, signal: AbortSignal): Promise<string | undefined> {
+    const found = await readMember(this.#options, this.#options.host, signal);
+    if (known !== undefined && found?.record !== undefined) this.#compare(found.record);
+    const revision = Math.max(this.#member?.revision ?? 0, found?.record?.revision ?? 0);
+    if (this.#member !== undefined) this.#member = { ...this.#member, revision };
+    return this.#send(unchangedSince(found), signal);
+  }
+
+  async #send(
+    condition: Parameters<typeof writeRecord>[3],
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    if (this.#member === undefined) return undefined;
+    this.#member = { ...this.#member, revision: this.#member.revision + 1 };
     const { store, fleet, host } = this.#options;
-    const key = memberKey(fleet, host);
-    const version = await writeRecord(store, key, next, this.#version, signal);
-    if (version !== undefined) {
-      this.#version = version;
-      return;
-    }
-    await this.#takeOver(signal);
+    return writeRecord(store, memberKey(fleet, host), this.#member, condition, signal);
   }
 
-  /** Another process has written this host's record since. */
-  async #takeOver(signal: AbortSignal): Promise<void> {
-    const { store, fleet, host, instance, emit } = this.#options;
-    const found = await readMember(this.#options, host, signal);
-    const isOther = found?.record !== undefined && found.record.instance !== instance;
-    if (isOther && !this.#warned) {
-      this.#warned = true;
-      const message = "Another dewy reports to the fleet under this host's name";
-      const hint = "give each host a name of its own by --fleet-host";
-      emit({ type: "warning", important: true, message, fields: { fleet, host, hint } });
-    }
-    const current = this.#member;
-    if (current === undefined) return;
-    const revision = Math.max(current.revision, found?.record?.revision ?? 0) + 1;
-    this.#member = { ...current, revision };
-    const key = memberKey(fleet, host);
-    this.#version = await writeRecord(store, key, this.#member, found?.version, signal);
-    this.#version ??= (await readMember(this.#options, host, signal))?.version;
+  #compare(other: Member): void {
+    const { fleet, host, instance, emit } = this.#options;
+    if (other.instance === instance || this.#hasWarned) return;
+    this.#hasWarned = true;
+    const message = "Another dewy reports to the fleet under this host's name";
+    const hint = "give each host a name of its own with --fleet-host";
+    emit({ type: "warning", important: true, message, fields: { fleet, host, hint } });
   }
-}
-
-/** A deploy that was under way when dewy ended is watched anew if its version runs. */
-function resumed(task: MemberTask, tag: string | undefined): MemberTask {
-  return task.phase === "deploying" && tag === task.tag ? { ...task, phase: "baking" } : task;
 }

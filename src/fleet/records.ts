@@ -1,8 +1,8 @@
 // The objects of a fleet in the cache, and how they are changed.
 import * as v from "valibot";
-import type { CacheEntry, CacheStore } from "../cache/types.ts";
+import type { CacheStore, WriteCondition } from "../cache/types.ts";
 import type { Clock } from "../core/clock.ts";
-import { IntegrityError } from "../core/error.ts";
+import { IntegrityError, RemoteError } from "../core/error.ts";
 import type { Member, Rollout } from "./types.ts";
 
 const MAX_ROLLOUT_BYTES = 4 << 20;
@@ -46,6 +46,7 @@ const rolloutSchema = v.object({
   forgiven: hosts,
   reason: v.optional(v.string()),
   previous: v.optional(v.string()),
+  graceUntil: v.optional(v.number()),
   next: v.optional(v.string()),
 });
 
@@ -71,8 +72,8 @@ function prefixOf(fleet: string): string {
 export interface Found<T> {
   /** Absent if it is unreadable. */
   record: T | undefined;
-  /** For the condition of the next write. */
-  version: string;
+  /** For the condition of the next write. Absent if the record is too large to be read. */
+  version: string | undefined;
   ageMs: number | undefined;
 }
 
@@ -82,8 +83,11 @@ export async function readRollout(
   { store, fleet }: FleetStore,
   signal?: AbortSignal,
 ): Promise<FoundRollout | undefined> {
-  const entry = await store.read(rolloutKey(fleet), MAX_ROLLOUT_BYTES, signal);
-  return entry && found(rolloutSchema, entry);
+  return read(
+    store,
+    { key: rolloutKey(fleet), schema: rolloutSchema, max: MAX_ROLLOUT_BYTES },
+    signal,
+  );
 }
 
 export async function readMember(
@@ -91,13 +95,25 @@ export async function readMember(
   host: string,
   signal?: AbortSignal,
 ): Promise<Found<Member> | undefined> {
-  const entry = await store.read(memberKey(fleet, host), MAX_MEMBER_BYTES, signal);
-  return entry && found(memberSchema, entry);
+  return read(
+    store,
+    { key: memberKey(fleet, host), schema: memberSchema, max: MAX_MEMBER_BYTES },
+    signal,
+  );
 }
 
-function found<T>(schema: v.GenericSchema<unknown, T>, entry: CacheEntry): Found<T> {
-  const record = parse(schema, entry.body);
-  return { record, version: entry.version, ageMs: entry.ageMs };
+async function read<T>(
+  store: CacheStore,
+  { key, schema, max }: { key: string; schema: v.GenericSchema<unknown, T>; max: number },
+  signal: AbortSignal | undefined,
+): Promise<Found<T> | undefined> {
+  try {
+    const entry = await store.read(key, max, signal);
+    return entry && { ...entry, ageMs: entry.ageMs, record: parse(schema, entry.body) };
+  } catch (error) {
+    if (!(error instanceof IntegrityError)) throw error;
+    return { record: undefined, version: undefined, ageMs: undefined };
+  }
 }
 
 function parse<T>(
@@ -122,15 +138,20 @@ export function rolloutOf(
   );
 }
 
-/** Writes the record if it is still of this version. Returns its new version; `undefined` if it has changed. */
+/** The condition that nobody has changed a record since it was read. */
+export function unchangedSince(found: Found<unknown> | undefined): WriteCondition | undefined {
+  if (found === undefined) return "absent";
+  return found.version === undefined ? undefined : { version: found.version };
+}
+
+/** Writes the record if the condition holds. Returns its new version; `undefined` if it does not hold. */
 export async function writeRecord(
   store: CacheStore,
   key: string,
   record: Rollout | Member,
-  version: string | undefined,
+  condition: WriteCondition | undefined,
   signal?: AbortSignal,
 ): Promise<string | undefined> {
-  const condition = version === undefined ? ("absent" as const) : { version };
   const text = JSON.stringify(record);
   try {
     return await store.write(key, text, { condition, contentType: "application/json", signal });
@@ -170,40 +191,68 @@ export async function swapRollout(
   change: (current: Rollout | undefined) => Rollout | undefined,
   { writer, clock, random, signal, replaces }: SwapOptions,
 ): Promise<Swap | undefined> {
-  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    if (attempt > 0) {
-      await clock.sleep(FIRST_PAUSE_MS * 2 ** attempt * (0.5 + random() / 2), signal);
+  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+    try {
+      const swap = await trySwap(at, change, { writer, replaces, signal });
+      if (swap !== "conflict") return swap;
+    } catch (error) {
+      // The write may have happened: the next attempt reads what is so.
+      if (!(error instanceof RemoteError) || attempt === MAX_ATTEMPTS) throw error;
     }
-    const read = await readRollout(at, signal);
-    const before = replaces ? read?.record : rolloutOf(read, at);
-    const changed = change(before);
-    if (changed === undefined || changed === before) return undefined;
-    const after = { ...changed, revision: (before?.revision ?? 0) + 1, writer };
-    const version = await writeRecord(at.store, rolloutKey(at.fleet), after, read?.version, signal);
-    if (version !== undefined) return { before, after, version };
+    await clock.sleep(FIRST_PAUSE_MS * 2 ** attempt * (0.5 + random() / 2), signal);
   }
   return undefined;
 }
 
-/** The members by host, and whether each is alive: no clock but the store's counts. */
-export async function listMembers(
+async function trySwap(
+  at: FleetStore,
+  change: (current: Rollout | undefined) => Rollout | undefined,
+  { writer, replaces, signal }: Pick<SwapOptions, "writer" | "replaces" | "signal">,
+): Promise<Swap | "conflict" | undefined> {
+  const read = await readRollout(at, signal);
+  const before = replaces ? read?.record : rolloutOf(read, at);
+  const changed = change(before);
+  if (changed === undefined || changed === before) return undefined;
+  const after = { ...changed, revision: (before?.revision ?? 0) + 1, writer };
+  const condition = unchangedSince(read);
+  const version = await writeRecord(at.store, rolloutKey(at.fleet), after, condition, signal);
+  return version === undefined ? "conflict" : { before, after, version };
+}
+
+export interface Listing {
+  /** The members by host, and for how long each is silent. */
+  silentMs: ReadonlyMap<string, number>;
+  /** The time of the store: that of its newest object here. */
+  now: number;
+}
+
+/** No clock but the store's counts: a host is as silent as its record is older than the newest object. */
+export async function listSilence(
   { store, fleet }: FleetStore,
+  signal?: AbortSignal,
+): Promise<Listing> {
+  const prefix = prefixOf(fleet);
+  const writtenAt = new Map<string, number>();
+  let now = 0;
+  for await (const { key, modifiedAt } of store.list(prefix, signal)) {
+    now = Math.max(now, modifiedAt);
+    const [, name] = /^members\/([^/]+)\.json$/.exec(key.slice(prefix.length)) ?? [];
+    if (name !== undefined) writtenAt.set(decodeName(name), modifiedAt);
+  }
+  const silentMs = new Map([...writtenAt].map(([host, at]) => [host, now - at]));
+  return { silentMs, now };
+}
+
+/** The members by host, and whether each is alive. */
+export async function listMembers(
+  at: FleetStore,
   ttlMs: number,
   signal?: AbortSignal,
 ): Promise<Map<string, { isAlive: boolean; silentMs: number }>> {
-  const prefix = prefixOf(fleet);
-  const seen = new Map<string, number>();
-  let newest = 0;
-  for await (const { key, modifiedAt } of store.list(prefix, signal)) {
-    newest = Math.max(newest, modifiedAt);
-    const [, name] = /^members\/([^/]+)\.json$/.exec(key.slice(prefix.length)) ?? [];
-    if (name !== undefined) seen.set(decodeName(name), modifiedAt);
-  }
-  const entries = [...seen].map(([host, modifiedAt]) => {
-    const silentMs = newest - modifiedAt;
-    return [host, { isAlive: silentMs <= ttlMs, silentMs }] as const;
-  });
-  return new Map(entries);
+  const { silentMs: members } = await listSilence(at, signal);
+  return new Map(
+    [...members].map(([host, silentMs]) => [host, { isAlive: silentMs <= ttlMs, silentMs }]),
+  );
 }
 
 function decodeName(name: string): string {

@@ -1,4 +1,5 @@
 // A rollout as a value: who may take the version, and what changes when hosts report. No clock, no store.
+import { shorten } from "../core/text.ts";
 import { rankHosts } from "./rank.ts";
 import type { HostFailure, MemberTask, Rollout, WaveSize } from "./types.ts";
 
@@ -59,14 +60,24 @@ export function waveHosts({ wave, waves, hosts }: Rollout): number {
 
 /** The hosts of the current wave: the first ranks, without those that others stand in for. */
 export function waveMembers(rollout: Rollout): string[] {
+  return ranksLeft(rollout).slice(0, waveHosts(rollout));
+}
+
+function ranksLeft(rollout: Rollout): string[] {
   const failed = rollout.failed.map(({ host }) => host);
-  const out = new Set([...rollout.passed, ...failed]);
-  return rollout.hosts.filter((host) => !out.has(host)).slice(0, waveHosts(rollout));
+  const out = new Set([...rollout.passed, ...failed, ...givenUp(rollout)]);
+  return rollout.hosts.filter((host) => !out.has(host));
+}
+
+/** Vanished hosts on which the version does not run any more, as an operator has vouched for by resuming. */
+function givenUp({ lost, forgiven }: Rollout): string[] {
+  return lost.filter((host) => forgiven.includes(host));
 }
 
 /** The hosts that have taken the version, and have not reported that it failed. */
-function onVersion({ started, failed }: Rollout): string[] {
-  return started.filter((host) => !failed.some((one) => one.host === host));
+function onVersion(rollout: Rollout): string[] {
+  const off = new Set([...rollout.failed.map(({ host }) => host), ...givenUp(rollout)]);
+  return rollout.started.filter((host) => !off.has(host));
 }
 
 /** Failures that count: of hosts that took the version, unless they were forgiven. */
@@ -77,12 +88,12 @@ export function failuresOf({ failed, lost, forgiven }: Rollout): string[] {
 
 /** The rollout once the host takes the version before the last wave; `undefined` if it must not. */
 export function startHost(rollout: Rollout, host: string): Rollout | undefined {
-  if (rollout.state !== "running") return undefined;
+  if (rollout.state !== "running" || isLastWave(rollout)) return undefined;
   const on = onVersion(rollout);
   if (on.includes(host)) return rollout;
   const isFull = on.length >= waveHosts(rollout);
   if (isFull || !waveMembers(rollout).includes(host)) return undefined;
-  return { ...rollout, started: [...rollout.started, host] };
+  return { ...rollout, started: [...new Set([...rollout.started, host])] };
 }
 
 /** The rollout once the host has reported that the version failed on it, and does not run there any more. */
@@ -90,7 +101,7 @@ export function failHost(rollout: Rollout, host: string, reason: string): Rollou
   if (rollout.state !== "running" || rollout.failed.some((one) => one.host === host)) {
     return rollout;
   }
-  const failed = [...rollout.failed, { host, reason }];
+  const failed = [...rollout.failed, { host, reason: shorten(reason, MAX_REASON) }];
   const lost = rollout.lost.filter((one) => one !== host);
   const forgiven = rollout.forgiven.filter((one) => one !== host);
   return haltedByFailures({ ...rollout, failed, lost, forgiven });
@@ -103,6 +114,7 @@ function haltedByFailures(rollout: Rollout): Rollout {
 }
 
 const NAMED_HOSTS = 5;
+const MAX_REASON = 300;
 
 function failureText({ failed, maxFailures }: Rollout, failures: readonly string[]): string {
   const named = failures.slice(0, NAMED_HOSTS).map((host) => {
@@ -131,7 +143,9 @@ export type WaveState = "open" | "complete" | "failed";
 export function observedHosts(rollout: Rollout): readonly string[] | undefined {
   if (isLastWave(rollout)) return undefined;
   const { started, passed, lost } = rollout;
-  return [...new Set([...waveMembers(rollout), ...started, ...passed, ...lost])];
+  // As many ranks ahead as were passed, so that a thousand hosts that are held take ten evaluations.
+  const ahead = ranksLeft(rollout).slice(0, waveHosts(rollout) + passed.length);
+  return [...new Set([...ahead, ...started, ...passed, ...lost])];
 }
 
 /** The rollout after what its hosts report, and how far its wave is. */
@@ -146,7 +160,10 @@ export function observe(
     ? rollout.passed
     : rollout.hosts.filter((host) => !rollout.started.includes(host) && !seen.mayTake(host));
   const failed = [...rollout.failed, ...seen.unrecordedFailures()];
-  const next = haltedByFailures({ ...rollout, lost, passed, failed });
+  // A host that has come back may fail again.
+  const back = new Set(rollout.lost.filter((host) => !lost.includes(host)));
+  const forgiven = rollout.forgiven.filter((host) => !back.has(host));
+  const next = haltedByFailures({ ...rollout, lost, passed, failed, forgiven });
   if (next.state !== "running") return { rollout: next, wave: "open" };
   const wave = seen.waveOf(next);
   if (wave !== "failed") return { rollout: next, wave };
@@ -185,9 +202,7 @@ class View {
   }
 
   #hasFailed(host: string): boolean {
-    const phase = this.phase(host);
-    const isRecorded = this.#rollout.failed.some((one) => one.host === host);
-    return isRecorded || phase === "failed" || phase === "rolled-back";
+    return this.#rollout.failed.some((one) => one.host === host) || this.phase(host) === "failed";
   }
 
   /** Of hosts that could not change the rollout when they failed. */
@@ -195,7 +210,8 @@ class View {
     const recorded = new Set(this.#rollout.failed.map(({ host }) => host));
     return this.hosts.flatMap((host) => {
       if (recorded.has(host) || this.phase(host) !== "failed") return [];
-      return [{ host, reason: this.#sightings.get(host)?.task?.reason ?? "failed" }];
+      const reason = this.#sightings.get(host)?.task?.reason ?? "failed";
+      return [{ host, reason: shorten(reason, MAX_REASON) }];
     });
   }
 
@@ -209,25 +225,34 @@ class View {
   }
 
   /** Whether the wave has to wait for the host. */
-  #isOpen(host: string): boolean {
+  #isOpen(host: string, rollout: Rollout): boolean {
     if (!this.isAlive(host) || this.#hasFailed(host) || this.phase(host) === "done") return false;
-    return this.#hasTaken(host) || this.mayTake(host);
+    if (this.phase(host) === "held") return false;
+    if (this.#hasTaken(host)) return true;
+    // Others may have its place: it was passed over for a while.
+    const hasPlace = isLastWave(rollout) || startHost(rollout, host) !== undefined;
+    return hasPlace && this.mayTake(host);
   }
 
   waveOf(rollout: Rollout): WaveState {
     const isLast = isLastWave(rollout);
     const hosts = isLast ? this.hosts : [...new Set([...waveMembers(rollout), ...rollout.started])];
-    if (hosts.some((host) => this.#isOpen(host))) return "open";
+    if (hosts.some((host) => this.#isOpen(host, rollout))) return "open";
     const isProven = (host: string): boolean =>
       this.phase(host) === "done" || (isLast && this.#hasItAnyway(host));
     if (hosts.some(isProven)) return "complete";
-    return hosts.some((host) => this.#hasTaken(host)) ? "failed" : "open";
+    const isEverywhere = hosts.length === 0 && rollout.passed.some((one) => this.#hasItAnyway(one));
+    if (isEverywhere) return "complete";
+    // What holds a host may end: a window opens, a pin is removed.
+    const mayReturn = (host: string): boolean =>
+      this.isAlive(host) && this.phase(host) === "held" && !this.#hasFailed(host);
+    return [...hosts, ...rollout.passed].some(mayReturn) ? "open" : "failed";
   }
 }
 
-/** The rollout once its wave is complete, and checked; without a next version. */
+/** The rollout once its wave is complete, and checked. After the last wave, a host that is offered a newer version begins. */
 export function nextWave(rollout: Rollout): Rollout {
-  if (isLastWave(rollout)) return { ...rollout, state: "done" };
+  if (isLastWave(rollout)) return { ...rollout, state: "done", next: undefined };
   return { ...rollout, wave: rollout.wave + 1 };
 }
 
@@ -287,19 +312,28 @@ export function stepFor(rollout: Rollout | undefined, wish: Wish): Step {
 
 function stepOfRollout(rollout: Rollout, { host }: Wish): Step {
   if (rollout.state === "done") return { kind: "go" };
+  if (rollout.state === "halted") return wait(`${stateText(rollout)}; ${HALTED_HINT}`);
   if (rollout.state !== "running") return wait(stateText(rollout));
+  if (rollout.failed.some((one) => one.host === host)) return wait(`${rollout.tag} failed here`);
   if (isLastWave(rollout)) return { kind: "announce" };
+  if (onVersion(rollout).includes(host)) return { kind: "go" };
   return startHost(rollout, host) === undefined ? wait(stateText(rollout)) : { kind: "start" };
 }
 
-function stepBeside(rollout: Rollout, { tag, compare }: Wish): Step {
+const HALTED_HINT = "dewy fleet status shows the hosts, and dewy fleet resume goes on";
+
+function stepBeside(rollout: Rollout, { tag, running, compare }: Wish): Step {
   const { state, next } = rollout;
-  if (state === "done") return { kind: "begin" };
-  // A version that was rolled out completely may be gone back to at any time.
-  if (tag === rollout.previous) return { kind: "go" };
+  const completed = completedTag(rollout);
+  if (tag === completed) return { kind: "go" };
+  // Its registry is behind, unless the host goes back from what was rolled out.
+  const isBehind = completed !== undefined && compare(tag, completed) === -1;
+  if (isBehind && running !== completed && running !== rollout.tag) {
+    return wait(`older than ${completed}, which is rolled out`);
+  }
+  if (state !== "running") return { kind: "begin" };
   const isOlder = compare(tag, rollout.tag) === -1;
   if (isOlder) return wait(`older than ${rollout.tag}: ${stateText(rollout)}`);
-  if (state !== "running") return { kind: "begin" };
   if (next === undefined || compare(tag, next) === 1) return { kind: "note" };
   return wait(stateText(rollout));
 }

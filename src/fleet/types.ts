@@ -60,6 +60,8 @@ export interface Rollout {
   reason?: string | undefined;
   /** The version last rolled out completely. */
   previous?: string | undefined;
+  /** After a time in which no host could write. Until then, in the store's time, silent hosts count as alive. */
+  graceUntil?: number | undefined;
   /** A newer version, which is rolled out when the wave is complete. */
   next?: string | undefined;
 }

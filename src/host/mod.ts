@@ -4,6 +4,7 @@
  * @module
  */
 export type {
+  AnnouncedVersion,
   DeployReport,
   RegistryLogic,
   VersionAnswer,

@@ -20,6 +20,7 @@ export {
   type DeployCommand,
   type EnvironmentSpec,
   FILE_OPTIONS,
+  type GrpcAnnouncement,
   type GrpcAnswer,
   type GrpcCallOptions,
   type GrpcChannel,

@@ -46,7 +46,7 @@ describe.each(cliRuntimes)("the admin server of dewy on $name", ({ command }) =>
     const stopped = Date.now();
     dewy.child.kill("SIGTERM");
     expect(await dewy.ended()).toBe(0);
-    expect(Date.now() - stopped).toBeLessThan(5_000);
+    expect(Date.now() - stopped).toBeLessThan(20_000);
     await live.ended;
   });
 });

@@ -7,7 +7,8 @@ import { DENO_RUN, neutralEnvironment, ROOT, type Runtime, runtimes } from "../r
 import { LAST_FILE, VERSION_FILE } from "./archive.ts";
 
 const BIN = join(ROOT, "node_modules", ".bin");
-const TIMEOUT_MS = 45_000;
+/** Below the timeout of a test, so that the error names the condition. Only a hang needs all of it. */
+const TIMEOUT_MS = 90_000;
 
 export interface LogLine {
   level: string;
@@ -58,7 +59,12 @@ export function startDewy(
     env: { ...neutralEnvironment(), ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  onTestFinished(() => void child.kill("SIGKILL"));
+  const exited = new Promise((resolve) => child.once("exit", resolve).once("error", resolve));
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    // Until then it writes files, whose directory is removed next.
+    await exited;
+  });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (chunk) => {

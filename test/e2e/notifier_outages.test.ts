@@ -66,7 +66,9 @@ it.each(cliRuntimes)(
       return accepted <= limit ? Response.json({ ok: true }) : await new Promise(() => {});
     });
     const dewy = startDewy(command, args, options);
+    // The next notification has been sent, and stays without an answer: what Slack gets later is sent again.
     const isReady = async (): Promise<boolean> => {
+      if (accepted <= limit) return false;
       const isRecorded = (await file("journal.jsonl")).includes('"event":"deployed"');
       return isRecorded && (await file("notified.json")).includes('"id"');
     };

@@ -111,7 +111,7 @@ describe("a collector that does not answer", () => {
     const stoppedAt = performance.now();
     dewy.child.kill("SIGTERM");
     expect(await dewy.ended()).toBe(0);
-    expect(performance.now() - stoppedAt).toBeLessThan(3_000);
+    expect(performance.now() - stoppedAt).toBeLessThan(8_000);
     expect(dewy.lines().filter(({ msg }) => /telemetry/i.test(msg))).toHaveLength(1);
   });
 });

@@ -115,12 +115,17 @@ export function hastyClock(start: number = Date.UTC(2026, 0, 2, 3, 4, 5, 678)): 
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason);
-        const sleeper = { dueAt: now + Math.max(0, ms), wake: resolve };
-        sleepers.add(sleeper);
-        signal?.addEventListener("abort", () => {
+        const onAbort = (): void => {
           sleepers.delete(sleeper);
-          reject(signal.reason);
-        });
+          reject(signal?.reason);
+        };
+        const wake = (): void => {
+          signal?.removeEventListener("abort", onAbort);
+          resolve();
+        };
+        const sleeper = { dueAt: now + Math.max(0, ms), wake };
+        sleepers.add(sleeper);
+        signal?.addEventListener("abort", onAbort);
         quietTurns = 0;
         if (!isTurning) setImmediate(turn);
         isTurning = true;

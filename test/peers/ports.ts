@@ -36,14 +36,14 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-/** The system hands out ports from 32768 on. Below it, no server listens by chance. */
-const FIRST_OF_A_ROW = 20_000;
-const LAST_OF_A_ROW = 32_000;
+/** Between the slices and the ports that the system hands out, which start at 32768. */
+const FIRST_OF_A_ROW = LOWEST + SLICES * SLICE;
+const LAST_OF_A_ROW = 32_700;
 
 /** Holds consecutive TCP ports on loopback, with a server for each in the order of the ports. */
 export async function portsInARow(count: number): Promise<{ first: number; servers: Server[] }> {
-  const start = FIRST_OF_A_ROW + (process.pid % 500) * 20;
-  for (let first = start; first < LAST_OF_A_ROW; first += count) {
+  const start = FIRST_OF_A_ROW + (process.pid % 100) * 20;
+  for (let first = start; first + count < LAST_OF_A_ROW; first += count) {
     const ports = Array.from({ length: count }, (_, index) => first + index);
     const servers = await Promise.all(ports.map(holdPort));
     const held = servers.filter((server) => server !== undefined);

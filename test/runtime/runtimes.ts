@@ -9,7 +9,7 @@ import { build } from "esbuild";
 export const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 
 const BIN = join(ROOT, "node_modules", ".bin");
-const CASE_TIMEOUT_MS = 60_000;
+const CASE_TIMEOUT_MS = 100_000;
 
 /** A runtime that dewy supports. */
 export interface Runtime {

@@ -188,6 +188,7 @@ test("the made-up notifier reports a deploy from it, without secrets", async () 
   const directory = join(await tempDirectory(), "app");
   await mkdir(directory);
   const notifier = "pigeon://north-tower?feather=grey";
+  letters.length = 0;
   const { err } = await dewy(
     ...["assets", "--registry", `${url}&artifact=page`, "--directory", directory, "--once"],
     ...["--notifier", notifier, "--before-deploy-hook", "echo $PIGEON_WHISTLE; exit 3"],

@@ -6,6 +6,8 @@ import { onTestFinished } from "vitest";
 /** Creates a directory that is removed when the test ends. */
 export async function tempDirectory(): Promise<string> {
   const directory = await realpath(await mkdtemp(join(tmpdir(), "dewy-test-")));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  // A process that was killed a moment ago may finish a last write.
+  const options = { recursive: true, force: true, maxRetries: 8, retryDelay: 50 };
+  onTestFinished(() => rm(directory, options));
   return directory;
 }

@@ -91,7 +91,7 @@ describe("webhooks over HTTP", () => {
     }
     expect(onWake).toHaveBeenCalledTimes(1);
     clock.advance(WAKE_GAP_MS);
-    await vi.waitFor(() => expect(onWake).toHaveBeenCalledTimes(2));
+    await expect.poll(() => onWake).toHaveBeenCalledTimes(2);
     expect(webhookEvents(events)).toHaveLength(1);
     expect(JSON.stringify(events)).not.toContain(SECRET);
   });
@@ -173,7 +173,7 @@ describe("the listener", () => {
       ),
     );
     const sending = sendUntilClosed(socket);
-    await vi.waitFor(() => expect(answer()).toMatch(/^HTTP\/1\.1 413 /));
+    await expect.poll(answer).toMatch(/^HTTP\/1\.1 413 /);
     await clock.sleeping(LINGER_MS);
     clock.advance(LINGER_MS);
     await closed;
@@ -186,7 +186,7 @@ describe("the listener", () => {
     const { closed, answer } = await dial(
       head(`POST /hooks/${SECRET} HTTP/1.1`, "Host: a", "Content-Length: 1000"),
     );
-    await vi.waitFor(() => expect(answer()).toMatch(/^HTTP\/1\.1 202 /));
+    await expect.poll(answer).toMatch(/^HTTP\/1\.1 202 /);
     expect(onWake).toHaveBeenCalledTimes(1);
     await clock.sleeping(LINGER_MS);
     clock.advance(LINGER_MS);
@@ -199,7 +199,7 @@ describe("the listener", () => {
     const [refused] = await Promise.all([dial()]);
     expect(await refused.closed).toBe("");
     for (const { socket } of open) socket.destroy();
-    await vi.waitFor(async () => expect((await post(`/hooks/${SECRET}`)).status).toBe(202));
+    await expect.poll(async () => (await post(`/hooks/${SECRET}`)).status).toBe(202);
   });
 
   test("closes its connections and frees the port", async () => {

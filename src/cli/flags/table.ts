@@ -520,7 +520,8 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       short: "c",
       value: "<url>",
       commands: FLEET,
-      description: "The cache of the fleet (required)",
+      description:
+        "URL of the cache that the hosts of the fleet share, such as s3://eu-west-1/bucket/app (required)",
     },
     {
       name: "fleet",

@@ -36,7 +36,7 @@ const REFUSALS: ReadonlySet<Code> = new Set([
  */
 export async function watchVersion(watch: GrpcWatch, io: GrpcIo): Promise<void> {
   const { random = Math.random, clock, emit } = io;
-  // A thousand machines hear of a release at once.
+  // A thousand machines receive a release at once.
   const spread = async (): Promise<void> => {
     await clock.sleep(random() * SPREAD_MS, watch.signal);
     watch.onChange();

@@ -28,7 +28,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container with a bad new
     ["is not healthy", { env: { HEALTH: "503" } }, /503/, false],
     ["never listens", { env: { NO_LISTEN: "1" } }, /v1\.1\.0 starts/, false],
     ["has no program to run", { command: ["/nope"] }, /program is missing/, false],
-    ["crashes during its bake", { env: { CRASH_AFTER: "6000" } }, /v1\.1\.0 crashes/, true],
+    ["crashes during its bake", { env: { CRASH_AFTER_PROBE: "6000" } }, /v1\.1\.0 crashes/, true],
   ] as const)(
     "keeps the old version if the new one %s",
     { timeout: 120_000 },
@@ -60,7 +60,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container with a bad new
     timeout: 120_000,
   }, async () => {
     const { app, dewy } = await firstDeploy(peers, ["--bake", "0s"]);
-    await app.publish("v1.1.0", { env: { CRASH_AFTER: "1500" } });
+    await app.publish("v1.1.0", { env: { CRASH_AFTER_PROBE: "2000" } });
     await deployed(dewy, "v1.1.0");
     const losses = (): number => dewy.lines().filter(({ msg }) => msg === "Container lost").length;
     await until(
@@ -82,7 +82,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container with a bad new
   });
 
   it("keeps the old version if the new image cannot be pulled", {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     const { app, dewy } = await firstDeploy(peers);
     await peers.registry.pushBroken(app.app, "v1.1.0");

@@ -42,7 +42,7 @@ describe.skipIf(missing !== undefined)(missing ?? "notifications of dewy contain
         /^Container `app\d+-\d+-\d` of `v1\.0\.0` is lost: /,
       ],
     ],
-  ])("%s", { timeout: 60_000 }, async (_, notifier, wanted) => {
+  ])("%s", { timeout: 120_000 }, async (_, notifier, wanted) => {
     const { texts, url } = await slack(async () => Response.json({ ok: true, ts: "1.1" }));
     const app = await serveContainers(peers, NODE);
     await app.publish("v1.0.0");

@@ -41,7 +41,7 @@ describe.skipIf(missing !== undefined)(missing ?? "dewy container and the regist
   });
 
   it("deploys the newest remaining version if a tag is deleted", {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     const app = await serveContainers(peers, NODE);
     await app.publish("v1.0.0");

@@ -87,8 +87,9 @@ describe.each(["docker", "podman"] as const)(
           const serving = status.app?.replicas?.filter(({ state }) => state === "serving");
           expect(serving?.map(({ tag }) => tag)).toEqual([to, to, to]);
           expect(status.skipped.map(({ tag }) => tag)).toEqual(to === OLD ? [NEW] : []);
-          const ids = (await app.containers()).map(({ id }) => id);
-          expect(ids.filter((id) => before.has(id))).toEqual([]);
+          const old = async (): Promise<unknown> =>
+            (await app.containers()).filter(({ id }) => before.has(id));
+          await expect.poll(old).toEqual([]);
           if (kept) {
             await next.seen("the adoption", ({ msg }) =>
               /^Containers from a previous run found$/.test(msg),

@@ -31,7 +31,7 @@ describe.each(["docker", "podman"] as const)("steering under load with %s", (eng
 
     it.each(engine === "docker" ? SHAPES : SHAPES.slice(0, IS_SOAK ? 2 : 1))(
       "rollback, deploy and restart of $replicas with --surge $surge lose no request",
-      { timeout: TIMES * 90_000 },
+      { timeout: TIMES * 150_000 },
       async ({ replicas, surge }) => {
         const flags = ["--replicas", String(replicas), "--surge", String(surge), "-i", "1h"];
         // The stop signal kills the app: it cannot finish its requests.
@@ -76,7 +76,8 @@ describe.each(["docker", "podman"] as const)("steering under load with %s", (eng
         });
         const { operator, dewy } = app;
         const load = await startLoad(app);
-        await app.publish(NEW, { env: { START_DELAY: "1000" } });
+        // Long enough for the commands that follow its first container.
+        await app.publish(NEW, { env: { START_DELAY: "3000" } });
         const update = operator.begin("poll");
         await dewy.seen("the first container", ({ msg, tag }) => {
           return msg === "Container ready" && tag === NEW;

@@ -5,10 +5,21 @@ import { runDewy, until } from "../dewy.ts";
 import { deployed } from "../server/served_app.ts";
 import { newOperator } from "../steer/operator.ts";
 import { get, NODE, runningOnly, type SteeredContainers, steerContainers } from "./outcomes.ts";
-import { type ContainerPeers, serveContainers, startContainerPeers } from "./served_containers.ts";
+import {
+  type ContainerPeers,
+  type ServedContainers,
+  serveContainers,
+  startContainerPeers,
+} from "./served_containers.ts";
 
 const [OLD, NEW, NEXT] = ["v1.0.0", "v1.1.0", "v1.2.0"];
 const HOUR_MS = 3_600_000;
+
+/** Waits until the container of the version before it, which has stopped, is removed as well. */
+async function onlyContainer(app: ServedContainers, tag: string): Promise<void> {
+  const tags = async (): Promise<string[]> => (await app.containers()).map((one) => one.tag);
+  await expect.poll(tags).toEqual([tag]);
+}
 
 describe.each(["docker", "podman"] as const)(
   "what an operator sees of containers, with %s",
@@ -89,6 +100,7 @@ describe.each(["docker", "podman"] as const)(
           flags: ["-i", "1h", "--keep-containers"],
         });
         const { operator, dewy } = app;
+        await onlyContainer(app, NEW);
         const before = { ids: await app.containers(), list: await listed(app) };
         const expectUntouched = async (): Promise<void> => {
           expect(await app.containers()).toEqual(before.ids);
@@ -202,6 +214,7 @@ describe.each(["docker", "podman"] as const)(
             await operator.succeed("poll", "--name", app.app);
           }
           const [one, other] = apps;
+          await onlyContainer(other, NEW);
           const untouched = await other.containers();
           const vague = await operator.run("rollback");
           expect(vague.code, vague.text).not.toBe(0);

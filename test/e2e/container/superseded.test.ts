@@ -45,7 +45,7 @@ describe.skipIf(missing !== undefined)(
         );
       await serves("v1.1.0");
       const load = await startLoad(app);
-      await app.publish("v1.2.0", { env: { CRASH_AFTER: "8000" } });
+      await app.publish("v1.2.0", { env: { CRASH_AFTER_PROBE: "8000" } });
       await serves("v1.2.0");
       await dewy.seen("the end of the bake", ({ msg, tag }) => {
         return msg === "Version superseded" && tag === "v1.1.0";
@@ -61,7 +61,7 @@ describe.skipIf(missing !== undefined)(
       timeout: 120_000,
     }, async () => {
       const { app, dewy } = await firstDeploy(peers, ["--bake", "0", "--before-deploy-hook", HELD]);
-      await app.publish("v1.1.0", { env: { CRASH_AFTER: "1500" } });
+      await app.publish("v1.1.0", { env: { CRASH_AFTER_PROBE: "2000" } });
       await deployed(dewy, "v1.1.0");
       await app.publish("v1.2.0");
       await until(

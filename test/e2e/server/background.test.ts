@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
 import { type CliRuntime, type Dewy, until } from "../dewy.ts";
 import { missingProgram } from "./peers.ts";
-import { processesWith } from "./processes.ts";
+import { kill, processesWith } from "./processes.ts";
 import { type BackgroundMode, makeBackgroundApp } from "./releases.ts";
 import { deployed, type ServedApp, serveApp } from "./served_app.ts";
 import { casesOn, type OnRuntime, on } from "./suite.ts";
@@ -43,7 +43,7 @@ describe("an app that moves to the background", () => {
     const missing = missingFor(one.mode);
     it.skipIf(missing !== undefined)(
       `is rolled back with all of its processes (${what}), on ${on.name}${missing === undefined ? "" : `: ${missing}`}`,
-      { timeout: 60_000 },
+      { timeout: 120_000 },
       async () => {
         const { app, dewy, port } = await running(on.runtime, "stays", one.opensPort);
         await publish(app, one.mode, "v1.1.0");
@@ -63,7 +63,7 @@ describe("an app that moves to the background", () => {
 describe("a worker in its own session", () => {
   it.each(on("Node"))(
     "is stopped with its generation in a switch, on $name",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (runtime) => {
       const { app, dewy, port } = await running(runtime, "worker");
       expect(await app.generations()).toHaveLength(2);
@@ -78,7 +78,7 @@ describe("a worker in its own session", () => {
 
   it.each(on("Bun"))(
     "is stopped by the next dewy process if it is all that is left of an earlier one, on $name",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (runtime) => {
       const { app, dewy: killed, port } = await running(runtime, "worker");
       const { pid: main } = await killed.seen("the app", ({ msg }) => msg === "App ready");
@@ -87,7 +87,7 @@ describe("a worker in its own session", () => {
         async () => {
           const rest = await processesWith("APP_REPORT", app.reportFile);
           const others = rest.filter(({ pid }) => pid !== worker?.pid);
-          for (const { pid } of others) process.kill(pid, "SIGKILL");
+          for (const { pid } of others) kill(pid);
           return others.length === 0;
         },
         () => "the end of all but the worker",

@@ -79,7 +79,7 @@ describe("dewy server", () => {
 
   it.each(on("Bun"))(
     "lets the old generation serve again if the new one fails during the overlap, on $name",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "node");
       await app.publish("v1.0.0");
@@ -103,7 +103,7 @@ describe("dewy server", () => {
 
   it.each(on())(
     "rolls back to the previous version if the new one fails later in its bake, on $name",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "node");
       await app.publish("v1.0.0");
@@ -122,7 +122,7 @@ describe("dewy server", () => {
 
   it.each(on("Node"))(
     "deploys another version at once if the first one ever fails its bake, on $name",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "node");
       await app.publish("v1.0.0");
@@ -136,7 +136,7 @@ describe("dewy server", () => {
 
   it.each(on())(
     "rolls back to the old generation behind the proxy, which has kept running without connections, on $name",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "port");
       await app.publish("v1.0.0");
@@ -156,7 +156,7 @@ describe("dewy server", () => {
 
   it.each(on())(
     "keeps serving if a manual restart fails, on $name",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "node");
       await app.publish("v1.0.0");
@@ -179,7 +179,7 @@ describe("dewy server", () => {
 
   it.each(on("Bun"))(
     "explains on $name what to do about an app that opens the port itself",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "node");
       await app.publish("v1.0.0");

@@ -21,6 +21,7 @@ describe("dewy server", () => {
       await deployed(dewy, "v1.1.0");
       await app.publish("v1.2.0");
       await until(() => exists(join(app.cwd, "here")), dewy.stderr);
+      await writeFile(join(app.cwd, "crash"), "");
       await dewy.seen("the rollback", ({ msg, tag }) => msg === "Rolled back" && tag === "v1.1.0");
       expect(await expectOneGeneration(app, dewy.stderr)).toBe("v1.0.0");
       expect((await stateOf(app)).bad.map(({ tag }) => tag)).toEqual(["v1.1.0"]);

@@ -26,7 +26,7 @@ describe("dewy server --handoff proxy", () => {
     ).map((one) => ({ ...one, how: one.one.how })),
   )(
     "stops an app that does not handle TERM only after its requests: $how, on $name",
-    { timeout: 90_000 },
+    { timeout: 180_000 },
     async ({ runtime, one: { flags, end } }) => {
       const { app, dewy, port } = await running(runtime, [...LONG_DRAIN, ...flags]);
       const idle = new Agent({ keepAlive: true });
@@ -55,7 +55,7 @@ describe("dewy server --handoff proxy", () => {
 
   it.each(on("Node"))(
     "gives the app time to exit after its connections have used up the drain time, on $name",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (runtime) => {
       const { app, dewy, port } = await running(runtime, ["--drain-time", "2s"], {
         APP_ON_TERM: "quit",

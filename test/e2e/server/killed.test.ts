@@ -82,7 +82,7 @@ function stepsOn(covering: Parameters<typeof casesOn>[1]): (OnRuntime<Step> & { 
 describe("SIGKILL of the supervising dewy", () => {
   it.each(stepsOn({ Node: [1], Deno: [2] }))(
     "$step on $name: nothing is lost, and one generation of v1.1.0 serves in the end",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async ({ runtime, one: step }) => {
       const { app, dewy } = await hold(runtime, step);
       const load = await startTestLoad(quickLoad(app));
@@ -117,7 +117,7 @@ describe("SIGKILL of the supervising dewy", () => {
 describe("SIGKILL of all of dewy", () => {
   it.each(stepsOn({ Bun: [1] }))(
     "$step on $name: the app keeps serving, and after the next start one generation of v1.1.0 serves",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async ({ runtime, one: step }) => {
       const { app, dewy: killed } = await hold(runtime, step);
       // The holder would start dewy again: everything that starts meanwhile is killed as well.

@@ -20,7 +20,7 @@ const RESTARTS = suite === "cover" ? 1 : 2;
 describe("dewy server", () => {
   it.each(casesOn(["SIGHUP", "SIGUSR1"] as const, { Bun: [0] }))(
     "restarts the same version on $one without losing a request, on $name",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async ({ runtime, one: signal }) => {
       const { app, dewy } = await running(runtime, "node");
       const load = await startTestLoad(fullLoad(app));

@@ -63,7 +63,8 @@ export async function killAllNaming(directory: string): Promise<void> {
   }
 }
 
-function kill(target: number): void {
+/** `target` is a process, or a group if it is negative. */
+export function kill(target: number): void {
   try {
     process.kill(target, "SIGKILL");
   } catch {

@@ -29,7 +29,7 @@ export type BadBehaviour =
   | "exits-at-once"
   | "exits-after-3s"
   | "dies-after-3s"
-  /** Exits after 3 s, and then as soon as it is started. */
+  /** Exits when the file `crash` exists, and then as soon as it is started. */
   | "crash-loops"
   | "hangs"
   | "ignores-sigterm"

@@ -36,7 +36,7 @@ describe("dewy server", () => {
   const noStarter = missingProgram(START_SERVER);
   it.skipIf(noStarter !== undefined).each(on("Node"))(
     `is itself restarted under ${START_SERVER} without losing a request, on $name${because(noStarter)}`,
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "c-server-starter");
       await app.publish("v1.0.0");
@@ -51,7 +51,7 @@ describe("dewy server", () => {
   const noActivation = missingProgram(SOCKET_ACTIVATE);
   it.skipIf(noActivation !== undefined).each(on("Deno"))(
     `is itself restarted under ${SOCKET_ACTIVATE} without losing a request, on $name${because(noActivation)}`,
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "c-listen-fds");
       await app.publish("v1.0.0");

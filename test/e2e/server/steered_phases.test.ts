@@ -108,7 +108,7 @@ describe("while dewy server is held in a phase of a switch", () => {
 
   it.each(phases("getting ready", "the bake"))(
     "$name: a rollback does not wait for its end",
-    { timeout: 90_000 },
+    { timeout: 180_000 },
     async (phase) => {
       const { app, dewy, operator } = await hold(phase);
       // A version whose switch has not begun is not left behind.
@@ -131,7 +131,7 @@ describe("while dewy server is held in a phase of a switch", () => {
   it.each(phases("the before-deploy hook"))(
     "$name: a deploy of another version supersedes it",
     {
-      timeout: 90_000,
+      timeout: 180_000,
     },
     async (phase) => {
       const { app, dewy, operator } = await hold(phase);
@@ -151,7 +151,7 @@ describe("while dewy server is held in a phase of a switch", () => {
 
   it.each(phases("getting ready"))(
     "$name: a pause waits for a switch that has begun, and is respected afterwards",
-    { timeout: 90_000 },
+    { timeout: 180_000 },
     async (phase) => {
       const { app, dewy, operator } = await hold(phase);
       const pause = operator.begin("pause");

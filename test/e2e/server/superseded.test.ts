@@ -20,7 +20,7 @@ const LONG_BAKE = ["--bake", "10m"];
 describe("dewy server", () => {
   it.each(on("Node"))(
     "lets a newer version take over from a baking one, without losing a request, on $name",
-    { timeout: 90_000 },
+    { timeout: 180_000 },
     async (runtime) => {
       const { app, dewy } = await baking(runtime);
       const load = await startTestLoad(fullLoad(app));
@@ -42,7 +42,7 @@ describe("dewy server", () => {
 
   it.each(on("Bun"))(
     "rolls back from a failed version to the last version that passed its bake, on $name",
-    { timeout: 90_000 },
+    { timeout: 180_000 },
     async (runtime) => {
       const { app, dewy } = await baking(runtime);
       await app.publishBad("exits-after-3s", "v1.2.0");
@@ -57,7 +57,7 @@ describe("dewy server", () => {
 
   it.each(on("Bun"))(
     "runs the hooks of two versions one at a time, on $name",
-    { timeout: 90_000 },
+    { timeout: 180_000 },
     async (runtime) => {
       const app = await serveApp(runtime, "node");
       const note = (what: string): string => `echo ${what} $DEWY_TAG >> hooks`;
@@ -82,7 +82,7 @@ describe("dewy server", () => {
 
   it.each(on("Deno"))(
     "continues after SIGKILL with the version that has superseded another, on $name",
-    { timeout: 90_000 },
+    { timeout: 180_000 },
     async (runtime) => {
       const { app, dewy } = await baking(runtime);
       await app.publish("v1.2.0");

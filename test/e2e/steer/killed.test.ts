@@ -116,7 +116,7 @@ async function expectTruth(run: Run, { from, to, command }: Killed, about: strin
 describe("SIGKILL of dewy assets at each step of a command", () => {
   it.each(CHOSEN.map((one) => ({ ...one, words: one.command.join(" ") })))(
     "$words: afterwards one version is live, the order is finished, and status is true",
-    { timeout: isSoak ? 900_000 : 180_000 },
+    { timeout: isSoak ? 900_000 : 600_000 },
     async (killed) => {
       const prepared = await prepare(killed);
       const whole = await killAt(prepared, killed);

@@ -134,7 +134,7 @@ describe("acquireLock", () => {
     await writeHolder(path, { host: "another-machine" });
     await utimes(path, 1, 1);
     await vi.advanceTimersByTimeAsync(60_000);
-    await vi.waitFor(() => expect(events).toHaveLength(1));
+    await expect.poll(() => events).toHaveLength(1);
     expect(events).toMatchObject([{ type: "warning", important: true }]);
     expect((await stat(path)).mtimeMs).toBe(1000);
     await lock.release();

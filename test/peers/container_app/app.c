@@ -12,6 +12,7 @@
  *   START_DELAY=ms  listens later          NO_LISTEN=1      never listens
  *   FAIL=code       exits at once          CRASH_AFTER=ms   exits with 1 after that time
  *   HEALTH=status   of GET /health         IGNORE_TERM=1    ignores SIGTERM
+ *   CRASH_AFTER_PROBE=ms   exits with 1 that time after the first GET /health
  *   COUNTS=dir      a directory for a file with the number of responses, named after the host
  *   PORT, PORT2     the ports to listen on
  *
@@ -38,7 +39,7 @@ static const char *version;
 static char host[64];
 static atomic_int health = 200;
 static atomic_int open_connections;
-static atomic_bool ending, hanging;
+static atomic_bool ending, hanging, is_probed;
 static long answers;
 static int counts = -1;
 static int listeners[2] = {-1, -1};
@@ -158,6 +159,18 @@ static void echo(struct connection *c) {
   }
 }
 
+static void *crash_later(void *ms) {
+  pause_ms((long)ms);
+  fprintf(stderr, "%s crashes\n", version);
+  _exit(1);
+}
+
+static void crash_after(const char *name) {
+  pthread_t thread;
+  long ms = atol(setting(name, "0"));
+  if (ms) pthread_create(&thread, NULL, crash_later, (void *)ms);
+}
+
 static void eat(void) {
   for (;;) {
     char *piece = malloc(1 << 20);
@@ -190,6 +203,7 @@ static int serve(struct connection *c) {
   c->is_probe = !strcmp(target, "/health");
   if (c->is_probe) {
     if (!strcmp(method, "POST")) atomic_store(&health, (int)number);
+    else if (!atomic_exchange(&is_probed, 1)) crash_after("CRASH_AFTER_PROBE");
     return answer(c, atomic_load(&health), text, close_it);
   }
   if (!strcmp(target, "/slow")) pause_ms(number);
@@ -278,12 +292,6 @@ static int check(void) {
   return strncmp(text, "HTTP/1.1 200", 12) != 0;
 }
 
-static void *crash_later(void *ms) {
-  pause_ms((long)ms);
-  fprintf(stderr, "%s crashes\n", version);
-  _exit(1);
-}
-
 static void open_counts(const char *directory) {
   char path[512];
   snprintf(path, sizeof path, "%s/%s", directory, host);
@@ -310,8 +318,7 @@ int main(int argc, char **argv) {
   if (*setting("COUNTS", "")) open_counts(setting("COUNTS", ""));
   pause_ms(atol(setting("START_DELAY", "0")));
   pthread_t thread;
-  long crash_after = atol(setting("CRASH_AFTER", "0"));
-  if (crash_after) pthread_create(&thread, NULL, crash_later, (void *)crash_after);
+  crash_after("CRASH_AFTER");
   if (!*setting("NO_LISTEN", "")) {
     listeners[0] = listen_on(setting("PORT", "3000"));
     if (*setting("PORT2", "")) listeners[1] = listen_on(setting("PORT2", ""));

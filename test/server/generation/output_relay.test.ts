@@ -90,7 +90,7 @@ describe("startRelay", () => {
   });
 
   it("uses one program for both streams if they have the same target, as under systemd", async () => {
-    const count = async (redirection: string): Promise<number> => {
+    const count = async (redirection: string, expected: number): Promise<number> => {
       const mark = newMark();
       onTestFinished(() => killAllWith(MARK, mark));
       const directory = await tempDirectory();
@@ -102,16 +102,18 @@ describe("startRelay", () => {
         env: { ...neutralEnvironment(), [MARK]: mark, CASE: JSON.stringify(wanted) },
         stdio: "ignore",
       });
+      const running = async (): Promise<number> => (await processesWith(MARK, mark)).length;
       // A process that is just being executed cannot be recognized.
+      await eventually(async () => (await running()) >= expected);
       const counts: number[] = [];
       for (let sample = 0; sample < 10; sample += 1) {
-        counts.push((await processesWith(MARK, mark)).length);
+        counts.push(await running());
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
       return Math.max(...counts);
     };
     const directory = await tempDirectory();
-    expect(await count(`>>${directory}/log 2>&1`)).toBe(3);
-    expect(await count(`>>${directory}/out 2>>${directory}/err`)).toBe(4);
+    expect(await count(`>>${directory}/log 2>&1`, 3)).toBe(3);
+    expect(await count(`>>${directory}/out 2>>${directory}/err`, 4)).toBe(4);
   });
 });

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { GenerationMembers } from "../../../src/server/generation/members.ts";
 import { findOrphans } from "../../../src/server/supervisor/orphans.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
@@ -27,9 +27,7 @@ it.each([
   const pid = Number(output);
   onTestFinished(() => void process.kill(pid, "SIGKILL"));
   // The shell exits before its child has begun a session of its own.
-  await vi.waitFor(async () => {
-    expect(await readFile(`/proc/${pid}/comm`, "utf8")).toBe("sleep\n");
-  });
+  await expect.poll(() => readFile(`/proc/${pid}/comm`, "utf8")).toBe("sleep\n");
   const [orphan, ...others] = await findOrphans(new GenerationMembers(root));
   expect(others).toEqual([]);
   expect(orphan).toMatchObject({
