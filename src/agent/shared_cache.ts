@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import type { SharedArtifacts } from "../cache/shared_artifacts.ts";
 import type { CacheStore } from "../cache/types.ts";
 import type { CommonConfig } from "../cli/flags/common.ts";
+import type { EventSink } from "../core/event.ts";
 import type { Registry } from "../core/types.ts";
 import type { LocatorBase } from "../registries/driver.ts";
 import type { CommandContext } from "./context.ts";
@@ -28,7 +29,12 @@ export async function openSharedCache(
   const { SharedArtifacts } = await import("../cache/shared_artifacts.ts");
   const { SharedStore } = await import("../cache/shared_store.ts");
   const { caches, clock, emit, io } = context;
-  const { store, registryTtlMs: ttlMs } = await openCache(config.cache, caches, io);
+  // A failing store has one warning, which needs no line for each retry.
+  const quiet: EventSink = (event) => {
+    if (event.type !== "retry") io.emit(event);
+  };
+  const quietIo = { ...io, emit: quiet };
+  const { store, registryTtlMs: ttlMs } = await openCache(config.cache, caches, quietIo);
   const node = `${hostname()}:${process.pid}`;
   const shared = new SharedStore({ store, node, clock, emit });
   const artifacts = new SharedArtifacts(shared);

@@ -26,7 +26,6 @@ const MAX_WAIT_MS = 5_000;
 /** However often its owner renews a claim. */
 const PATIENCE_MS = 10 * 60_000;
 const UPLOAD_MS = 15 * 60_000;
-const OPEN_MS = 30_000;
 const PRUNE_MS = 60_000;
 
 /**
@@ -55,9 +54,9 @@ export class SharedArtifacts {
     const taken = await this.#take(key, wanted);
     if (taken.kind === "done") return { outcome: "hit", downloaded: taken.downloaded };
     if (taken.kind === "failed") return this.#fetchAlone(wanted);
+    if (await this.#shared.isAtomic(wanted.signal)) return this.#fetchOrFollow(key, wanted);
     // Without conditional writes, several machines may fetch the same artifact.
-    const isAtomic = await this.#shared.isAtomic(wanted.signal);
-    return isAtomic ? this.#fetchOrFollow(key, wanted) : this.#fetchForAll(key, wanted);
+    return this.#shared.isPlain ? this.#fetchForAll(key, wanted) : this.#fetchAlone(wanted);
   }
 
   async #fetchOrFollow<T>(key: string, wanted: Wanted<T>): Promise<Obtained<T>> {
@@ -90,7 +89,8 @@ export class SharedArtifacts {
     const body = wanted.bodyOf(downloaded);
     const upload = (limited: AbortSignal): Promise<void> => store.upload(key, body, limited);
     const uploaded = await this.#shared.try("write", signal, upload, UPLOAD_MS);
-    if ("value" in uploaded) await this.#prune(signal);
+    if ("error" in uploaded) return { outcome: "failed", downloaded };
+    await this.#prune(signal);
     return { outcome: "miss", downloaded };
   }
 
@@ -140,11 +140,8 @@ export class SharedArtifacts {
   #open(key: string, { offset }: OpenOptions, { signal }: Pick<Wanted<unknown>, "signal">) {
     const { store } = this.#shared;
     // The stream outlives the deadline.
-    return this.#shared.try(
-      "read",
-      signal,
-      (limited) => store.open(key, { offset, signal: AbortSignal.any([signal, limited]) }),
-      OPEN_MS,
+    return this.#shared.try("read", signal, (limited) =>
+      store.open(key, { offset, signal: AbortSignal.any([signal, limited]) }),
     );
   }
 

@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { DewyEvent, EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
-import { withDeadline } from "../core/timeout.ts";
+import { TimeoutError, withDeadline } from "../core/timeout.ts";
 import type { CacheStore } from "./types.ts";
 
 export interface SharedStoreOptions {
@@ -16,6 +16,8 @@ export interface SharedStoreOptions {
 
 const OPERATION_MS = 10_000;
 const FIRST_WAIT_MS = 250;
+/** How long a store that did not answer in time is left alone. */
+const PAUSE_MS = 30_000;
 const QUIET_MS = 10 * 60_000;
 
 const TROUBLE = {
@@ -35,6 +37,7 @@ export class SharedStore {
   readonly #options: SharedStoreOptions;
   readonly #failing = new Map<keyof typeof TROUBLE, { since: number; isOver: boolean }>();
   #isAtomic: boolean | undefined;
+  #pausedUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: SharedStoreOptions) {
     this.#options = options;
@@ -54,6 +57,9 @@ export class SharedStore {
     work: (signal: AbortSignal) => Promise<T>,
     ms: number = OPERATION_MS,
   ): Promise<{ value: T } | { error: unknown }> {
+    if (action !== "prune" && this.clock.monotonic() < this.#pausedUntil) {
+      return { error: new TimeoutError("result", ms) };
+    }
     try {
       const value = await withDeadline(this.clock, ms, signal, work);
       const failing = this.#failing.get(action);
@@ -61,6 +67,8 @@ export class SharedStore {
       return { value };
     } catch (error) {
       signal?.throwIfAborted();
+      const isSlow = error instanceof TimeoutError;
+      if (isSlow) this.#pausedUntil = this.clock.monotonic() + PAUSE_MS;
       this.#report(action, error);
       return { error };
     }

@@ -230,6 +230,7 @@ describe("a store that fails", () => {
     const a = host("a");
     for (let time = 0; time < 3; time += 1) expect(await a.obtain()).toBe(TEXT);
     expect(a.warnings()).toHaveLength(1);
+    expect(a.events.at(-1)).toMatchObject({ type: "cache", outcome: "failed" });
   });
 
   test("to obey conditions is used without claims", async () => {

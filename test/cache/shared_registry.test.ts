@@ -278,13 +278,31 @@ describe("a store that fails", () => {
     for (const tag of ["v1.2.3", "v1.3.0"]) {
       upstream.tag = tag;
       const answer = a.poll();
-      if (why === "slow") {
+      // It is then left alone for a while.
+      if (why === "slow" && tag === "v1.2.3") {
         await clock.sleeping(OPERATION_MS);
         clock.advance(OPERATION_MS);
       }
       expect(await answer).toBe(tag);
     }
     expect(a.warnings()).toHaveLength(1);
+  });
+
+  test("because it was slow is asked again after half a minute", async () => {
+    const { clock, host, store, upstream } = fleet();
+    const a = host("a");
+    await host("b").poll();
+    store.options.before = () => new Promise(() => {});
+    const answer = a.poll();
+    await clock.sleeping(OPERATION_MS);
+    clock.advance(OPERATION_MS);
+    await answer;
+    store.options.before = undefined;
+    await a.poll();
+    expect(upstream.asked).toHaveLength(3);
+    clock.advance(30_000);
+    await a.poll();
+    expect(upstream.asked).toHaveLength(3);
   });
 
   test("is used again when it is back, and reported again if it fails again later", async () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { freePorts } from "../peers/ports.ts";
 import { missingPrometheus, startPrometheus } from "../peers/prometheus.ts";
 import { ROOT } from "../runtime/runtimes.ts";
@@ -9,6 +9,7 @@ import { tempDirectory } from "../support/temp_directory.ts";
 import { makeArtifact } from "./archive.ts";
 import { type CliRuntime, cliRuntimes, startDewy, until } from "./dewy.ts";
 import { filePublisher } from "./publishers.ts";
+import { killAllNaming } from "./server/processes.ts";
 
 const noPrometheus = missingPrometheus();
 const RULES = join(ROOT, "examples/alerts/dewy.rules.yml");
@@ -20,6 +21,7 @@ const APP = `require("node:http").createServer((_, response) => response.end("hi
 async function serve({ command, name }: CliRuntime, registry: string): Promise<string> {
   const [cwd, [port = 0, adminPort = 0]] = [await tempDirectory(), await freePorts(2)];
   const app = join(cwd, "app.cjs");
+  onTestFinished(() => killAllNaming(app));
   await writeFile(app, APP);
   const dewy = startDewy(
     command,

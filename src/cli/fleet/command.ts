@@ -119,7 +119,7 @@ function resume(rollout: Rollout, operator: string): Rollout {
 }
 
 function abort(rollout: Rollout, operator: string): Rollout {
-  if (rollout.state !== "done") return abortRollout(rollout, `aborted by ${operator}`);
+  if (rollout.state !== "done") return abortRollout(rollout, `by ${operator}`);
   throw new ConfigError(
     `Cannot abort the rollout of ${rollout.tag}: it is done; publish another version, or use dewy rollback on each host`,
   );

@@ -6,7 +6,7 @@ import { headedTable, textTable } from "../commands/text_table.ts";
 import type { TerminalStyle } from "../terminal.ts";
 import { type HostState, type HostView, waveText } from "./view.ts";
 
-const MAX_REASON = 100;
+const MAX_NOTE = 120;
 
 export interface FleetStatus {
   fleet: string;
@@ -66,17 +66,22 @@ const STATES: readonly HostState[] = [
   "idle",
 ];
 
-function hostTable({ hosts, now }: FleetStatus, style: TerminalStyle): string {
+function hostTable({ hosts, now, rollout }: FleetStatus, style: TerminalStyle): string {
   const rows = hosts.map(({ host, tag, wave, state, silentMs, reason }) => [
     host,
     tag ?? "none",
     wave === undefined ? "-" : String(wave),
     state,
     silentMs === undefined ? "never" : ago(isoAt(now - silentMs), now),
-    shorten(reason ?? "", MAX_REASON),
+    noteOf(reason, rollout),
   ]);
   const header = ["HOST", "VERSION", "WAVE", "STATE", "LAST SEEN", "NOTES"];
   return headedTable(header, rows, style, (line, row) => paint(hosts[row]?.state, line, style));
+}
+
+/** The version is in the lines above. */
+function noteOf(reason = "", rollout?: Rollout): string {
+  return shorten(reason.replace(`Cannot deploy ${rollout?.tag}: `, ""), MAX_NOTE);
 }
 
 function isoAt(ms: number): string {

@@ -50,19 +50,20 @@ export function hostViews(sighting: FleetSighting): HostView[] {
   });
 }
 
-/** The next ranks stand in for hosts that are passed over or have failed, which keep the wave that they had. */
+/** The next ranks stand in for hosts that are passed over, and for those that had failed before. */
 function wavesOf(rollout: Rollout): Map<string, number> {
   const { hosts, passed, failed, waves } = rollout;
   const sizes = waves.map((_, wave) => waveHosts({ ...rollout, wave }));
-  const waveAt = (rank: number): number => {
-    const wave = sizes.findIndex((size) => rank < size);
-    return wave < 0 ? waves.length : wave + 1;
-  };
-  const hasFailed = (host: string): boolean => failed.some((one) => one.host === host);
+  const failures = failed.map(({ host }) => host);
   const taking = hosts.filter((host) => !passed.includes(host));
-  const standing = taking.filter((host) => !hasFailed(host));
   return new Map(
-    taking.map((host, rank) => [host, waveAt(hasFailed(host) ? rank : standing.indexOf(host))]),
+    taking.map((host) => {
+      const own = failures.indexOf(host);
+      const before = own < 0 ? failures : failures.slice(0, own);
+      const rank = taking.filter((one) => !before.includes(one)).indexOf(host);
+      const wave = sizes.findIndex((size) => rank < size);
+      return [host, wave < 0 ? waves.length : wave + 1];
+    }),
   );
 }
 

@@ -191,7 +191,7 @@ describe("dewy fleet abort", () => {
     const fleet = fleetOf({ state, next: "v1.4.0" });
     const { code, out } = await fleet.run("abort", "--message", "wrong prices", "--json");
     expect(code).toBe(0);
-    const reason = 'aborted by alice: "wrong prices"';
+    const reason = 'by alice: "wrong prices"';
     expect(JSON.parse(out)).toEqual({
       kind: "done",
       command: "fleet abort",
@@ -208,7 +208,7 @@ describe("dewy fleet abort", () => {
     const fleet = fleetOf({});
     await fleet.run("abort", "--message", "first");
     expect(await fleet.run("abort", "--message", "second")).toMatchObject({ code: 0 });
-    expect(fleet.rollout().reason).toBe('aborted by alice: "first"');
+    expect(fleet.rollout().reason).toBe('by alice: "first"');
   });
 
   test("refuses a rollout that is done", async () => {

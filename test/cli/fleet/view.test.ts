@@ -78,6 +78,17 @@ describe("the hosts of a fleet", () => {
     ]);
   });
 
+  test("stand in for those that have failed before them", () => {
+    const failed = ["a", "b"].map((host) => ({ host, reason: "exit code 1" }));
+    const { hosts } = statusOf(rolloutOf({ failed, wave: 0 }), []);
+    expect(hosts.map(({ host, wave }) => [host, wave])).toEqual([
+      ["a", 1],
+      ["b", 1],
+      ["c", 1],
+      ["d", 2],
+    ]);
+  });
+
   test("have the state that they report", () => {
     const state = (phase: NonNullable<Member["task"]>["phase"]) =>
       viewOf("a", rolloutOf(), [seen("a", { task: task(phase, "pinned") })]);

@@ -87,6 +87,23 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
         () => `an answer of ${container.name}`,
       );
 
+    /** Events before the stream opens are lost, so containers exit until one is reported. */
+    const untilReported = (
+      labels: Readonly<Record<string, string>>,
+      isReported: () => boolean,
+    ): Promise<void> =>
+      until(
+        async () => {
+          const { id } = await started({ labels, command: ["/app", "check"] });
+          await until(
+            async () => (await peer.engine.inspect(id, signal))?.status === "exited",
+            () => "the end",
+          );
+          return isReported();
+        },
+        () => "an event",
+      );
+
     test("reports its version", async () => {
       const title = name === "docker" ? "Docker" : "Podman";
       expect(await peer.engine.describe(signal)).toMatch(new RegExp(`^${title} \\d+\\.\\d+`));
@@ -192,6 +209,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       onTestFinished(() => stop.abort());
       const ended = new Set<string>();
       const watching = peer.engine.watch(labels, (id) => ended.add(id), stop.signal);
+      await untilReported(labels, () => ended.size > 0);
       const ways: [string, string[], boolean][] = [
         ["IGNORE_TERM=1", ["stop", "--time", "1"], true],
         ["IGNORE_TERM=1", ["kill"], true],
@@ -324,18 +342,7 @@ describe.each(["docker", "podman"] as const)("the engine %s", (name) => {
       const seen: string[] = [];
       const watching = peer.engine.watch(labels, (id) => seen.push(id), stop.signal);
       const other = await started();
-      // Events before the stream opens are lost, so containers exit until one is reported.
-      await until(
-        async () => {
-          const { id } = await started({ labels, command: ["/app", "check"] });
-          await until(
-            async () => (await peer.engine.inspect(id, signal))?.status === "exited",
-            () => "the end",
-          );
-          return seen.length > 0;
-        },
-        () => "an event",
-      );
+      await untilReported(labels, () => seen.length > 0);
       expect(seen).not.toContain(other.id);
       stop.abort();
       await watching;

@@ -138,7 +138,8 @@ describe("a command to an instance that does not run", () => {
 
   it("ends with 4 and says what will happen if dewy is killed while the command waits", async () => {
     const app = await steerAssets();
-    const hold = 'touch "$HOLD/here-$DEWY_TAG"; while [ ! -e "$HOLD/go" ]; do sleep 0.1; done';
+    // It outlives the killed dewy, and ends with the directory.
+    const hold = 'touch "$HOLD/here-$DEWY_TAG"; while [ -e "$HOLD" ]; do sleep 0.1; done';
     const holding = await tempDirectory();
     const env = { HOLD: holding };
     const killed = await deployEach(app, ["v1.0.0"]);

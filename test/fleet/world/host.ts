@@ -65,6 +65,11 @@ export class Host {
     return this.#proven.has(tag);
   }
 
+  /** Whether its registry offers the version. */
+  isOffered(tag: string): boolean {
+    return this.#world.offered === tag;
+  }
+
   /** How long it has been up, reached the store, and was ready to take versions. */
   steadyMs(): number {
     const isSteady = this.isUp && this.held === undefined && !this.isCutOff;

@@ -179,7 +179,7 @@ export class Truth {
     for (const host of all) {
       if (failed.has(host.name) || host.hasProven(tag)) continue;
       const isDue = isLast(rollout) || ranked.includes(host.name);
-      const isSteady = host.steadyMs() > 2 * this.#options.memberTtlMs;
+      const isSteady = host.isOffered(tag) && host.steadyMs() > 2 * this.#options.memberTtlMs;
       const hasRecord = host.hasRecordSince(this.#options.memberTtlMs / 2);
       // In the last wave a host may have begun after the evaluation has read its record.
       const isNew = isLast(rollout) && this.#options.time.now - host.beganAt < EVALUATION_MS;
