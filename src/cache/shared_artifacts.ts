@@ -67,7 +67,7 @@ export class SharedArtifacts {
     for (let attempt = 0; clock.monotonic() - start < PATIENCE_MS; attempt += 1) {
       const outcome = await claim.take(signal);
       if (outcome === "failed") break;
-      if (outcome === "held") return claim.during(() => this.#fetchForAll(key, wanted));
+      if (outcome === "held") return claim.during(() => this.#fetchUnlessThere(key, wanted));
       await this.#shared.wait(attempt, MAX_WAIT_MS, signal);
       if (await claim.isTaken(signal)) continue;
       const taken = await this.#take(key, wanted);
@@ -99,6 +99,13 @@ export class SharedArtifacts {
     const { store } = this.#shared;
     const prune = (limited: AbortSignal) => pruneCache(store, { signal: limited });
     await this.#shared.try("prune", signal, prune, PRUNE_MS);
+  }
+
+  /** Another machine may have finished between the look at the store and the claim. */
+  async #fetchUnlessThere<T>(key: string, wanted: Wanted<T>): Promise<Obtained<T>> {
+    const taken = await this.#take(key, wanted);
+    if (taken.kind !== "done") return this.#fetchForAll(key, wanted);
+    return { outcome: "hit", downloaded: taken.downloaded };
   }
 
   /** Takes it from the store. What a broken transfer leaves out comes from the registry. */

@@ -94,6 +94,18 @@ describe("an artifact", () => {
     expect(stored()).toEqual([expect.stringMatching(KEY)]);
   });
 
+  test("that another host finishes between the look at the store and the claim is taken from it", async () => {
+    const { host, store, upstream } = fleet();
+    let isFirst = true;
+    store.options.before = async (call, key) => {
+      if (call !== "read" || !key.startsWith("claims/") || !isFirst) return;
+      isFirst = false;
+      await host("a").obtain();
+    };
+    expect(await host("b").obtain()).toBe(TEXT);
+    expect(upstream.opened).toBe(1);
+  });
+
   test.each([undefined, "crc32c:00000000", "crc64nvme:0000000000000000"])(
     "that nobody could check (%s) is not shared",
     async (digest) => {
