@@ -6,7 +6,7 @@ import { type Deviation, type Plan, PlannedNetwork, parsePlan, planText } from "
 export interface Scenario {
   name: string;
   options: Partial<WorldOptions>;
-  /** What happens besides, at the start: releases, holds, operators. */
+  /** What else happens, from the start: releases, holds, operators. */
   script(world: World): void;
   /** How long it takes at most, with the deviations. */
   minutes: number;

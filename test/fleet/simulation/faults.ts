@@ -14,7 +14,7 @@ export interface FaultRates {
   stormMs: number;
 }
 
-/** A network between many hosts and a bucket, with faults until it is mended. */
+/** A network between many hosts and a bucket, with faults until they end. */
 export class FaultyNetwork {
   readonly #world: World;
   readonly #random: Random;

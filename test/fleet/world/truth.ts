@@ -16,8 +16,8 @@ const EVALUATION_MS = 2 * 60_000;
 const LATEST_BEGIN_MS = 15_000;
 
 /**
- * What is so on the machines, however the store has it, and the invariants of docs/decisions/fleet.md. It is told of
- * every write and of every deploy, and keeps the first violation.
+ * What is so on the machines, however the store has it, and the invariants of docs/decisions/fleet.md. It receives
+ * every write and every deploy, and keeps the first violation.
  */
 export class Truth {
   readonly #options: TruthOptions;
@@ -65,7 +65,7 @@ export class Truth {
     if (holders.length >= allowed) {
       const names = holders.map(({ name }) => name).join(", ");
       this.#violated(
-        `${host.name} takes ${tag} besides ${names}; wave ${rollout.wave} allows ${allowed}`,
+        `${host.name} takes ${tag} as well as ${names}; wave ${rollout.wave} allows ${allowed}`,
       );
     }
   }
