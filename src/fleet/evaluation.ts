@@ -1,7 +1,8 @@
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
-import type { CheckAnswer, CheckedWave, RolloutCheck } from "./check/types.ts";
+import { abortWith } from "../core/timeout.ts";
+import type { RolloutCheck } from "./check/types.ts";
 import {
   type FleetStore,
   type FoundRollout,
@@ -62,21 +63,30 @@ export async function evaluate(
 ): Promise<Swap | undefined> {
   const claim = new Claim(found, options);
   if (!(await claim.write(found.record, signal))) return undefined;
-  const listing = await listSilence(options.at, signal);
   const before = claim.rollout;
-  const graceUntil = graceAfter(found, listing, options);
-  const calm = { ...before, graceUntil };
-  const sightings = await sight(calm, listing, options, signal);
-  const observed = observe(calm, sightings);
-  const changed =
-    observed.wave === "complete"
-      ? await checkedNext(observed.rollout, sightings, { claim, options, signal })
-      : observed.rollout;
-  await removeForgotten(before, listing, options.at, signal);
+  const changed = await claim.during(
+    (limited) => followed(found, before, options, limited),
+    signal,
+  );
   if (changed === undefined || JSON.stringify(changed) === JSON.stringify(before)) return undefined;
   return (await claim.write(changed, signal))
     ? { before, after: claim.rollout, version: claim.version }
     : undefined;
+}
+
+/** The rollout after what its hosts report. */
+async function followed(
+  found: FoundRollout,
+  before: Rollout,
+  options: EvaluationOptions,
+  signal: AbortSignal,
+): Promise<Rollout> {
+  const listing = await listSilence(options.at, signal);
+  const calm = { ...before, graceUntil: graceAfter(found, listing, options) };
+  const sightings = await sight(calm, listing, options, signal);
+  await removeForgotten(before, listing, options.at, signal);
+  const { rollout, wave } = observe(calm, sightings);
+  return wave === "complete" ? checkedNext(rollout, sightings, options, signal) : rollout;
 }
 
 /** The rollout while one host evaluates it. */
@@ -103,6 +113,36 @@ class Claim {
     this.version = version;
     this.#found = { record: next, version, ageMs: 0 };
     return true;
+  }
+
+  /**
+   * Renews the claim while the work runs, so that others do not do it as well: a thousand records and a check take a while.
+   * Resolves with `undefined` if the claim was lost.
+   */
+  async during<T>(
+    work: (signal: AbortSignal) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T | undefined> {
+    const { clock, memberTtlMs } = this.#options;
+    const ended = new AbortController();
+    const detach = abortWith(ended, signal);
+    const renew = async (): Promise<undefined> => {
+      do await clock.sleep(evaluationMs(memberTtlMs) / 2, ended.signal);
+      while (await this.write(this.rollout, signal));
+    };
+    try {
+      const result = work(ended.signal);
+      const lost = renew().catch(() => undefined);
+      const first = await Promise.race([result, lost]);
+      ended.abort();
+      // A renewal that is under way ends before the result is written.
+      await lost;
+      await result.catch(() => {});
+      return first;
+    } finally {
+      ended.abort();
+      detach();
+    }
   }
 }
 
@@ -141,26 +181,22 @@ async function sight(
   return sightings;
 }
 
-interface Checking {
-  claim: Claim;
-  options: EvaluationOptions;
-  signal: AbortSignal;
-}
-
 /** What follows a complete wave: the next one, the next version, or a halt if the check says so. */
 async function checkedNext(
   rollout: Rollout,
   sightings: Sightings,
-  { claim, options, signal }: Checking,
-): Promise<Rollout | undefined> {
+  options: EvaluationOptions,
+  signal: AbortSignal,
+): Promise<Rollout> {
   const { tag, wave, next } = rollout;
   const hosts = [...sightings].flatMap(([host, { task }]) =>
     task?.tag === tag && task.phase === "done" ? [host] : [],
   );
-  const asked = { tag, wave: wave + 1, hosts };
-  let answer: CheckAnswer | undefined;
   try {
-    answer = await checkedMeanwhile(asked, { claim, options, signal });
+    const answer = await options.check?.({ tag, wave: wave + 1, hosts }, signal);
+    if (answer?.ok === false) {
+      return haltRollout(rollout, `the check after wave ${wave + 1} failed: ${answer.reason}`);
+    }
   } catch (error) {
     signal.throwIfAborted();
     options.emit({
@@ -170,44 +206,9 @@ async function checkedNext(
     });
     return rollout;
   }
-  if (answer === undefined) return undefined;
-  if (!answer.ok) {
-    return haltRollout(rollout, `the check after wave ${wave + 1} failed: ${answer.reason}`);
-  }
   if (next === undefined || isLastWave(rollout)) return nextWave(rollout);
   const alive = [...sightings].flatMap(([host, { isAlive }]) => (isAlive ? [host] : []));
   return beginRollout(options.planOf(next), alive, rollout, undefined);
-}
-
-/** Renews the claim while the check runs, so that others do not check as well; `undefined` if it was lost. */
-async function checkedMeanwhile(
-  wave: CheckedWave,
-  { claim, options, signal }: Checking,
-): Promise<CheckAnswer | undefined> {
-  const { check, clock, memberTtlMs } = options;
-  if (check === undefined) return { ok: true };
-  const ended = new AbortController();
-  const stop = (): void => ended.abort();
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    const answer = check(wave, ended.signal);
-    const renew = async (): Promise<undefined> => {
-      for (;;) {
-        await clock.sleep(evaluationMs(memberTtlMs) / 2, ended.signal);
-        if (!(await claim.write(claim.rollout, signal))) return undefined;
-      }
-    };
-    const lost = renew().catch(() => undefined);
-    const result = await Promise.race([answer, lost]);
-    stop();
-    // A renewal that is under way ends before the result is written.
-    await lost;
-    await answer.catch(() => {});
-    return result;
-  } finally {
-    stop();
-    signal.removeEventListener("abort", stop);
-  }
 }
 
 async function removeForgotten(
