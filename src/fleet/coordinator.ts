@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import { exclusive } from "../core/concurrency.ts";
 import type { DewyEvent, EventSink } from "../core/event.ts";
 import { messageOf } from "../core/message_of.ts";
 import { abortWith } from "../core/timeout.ts";
@@ -8,7 +9,14 @@ import { evaluate, evaluationMs } from "./evaluation.ts";
 import { Offers } from "./offers.ts";
 import { OwnRecord } from "./own_record.ts";
 import { taskAfter } from "./own_task.ts";
-import { type FleetStore, listMembers, readRollout, rolloutOf, swapRollout } from "./records.ts";
+import {
+  type FleetStore,
+  isFromOperator,
+  listMembers,
+  readRollout,
+  rolloutOf,
+  swapRollout,
+} from "./records.ts";
 import {
   beginRollout,
   failHost,
@@ -17,6 +25,7 @@ import {
   stateText,
   stepFor,
   type Wish,
+  withoutPlace,
 } from "./rollout.ts";
 import { rolloutEvents } from "./rollout_events.ts";
 import { StoreTrouble } from "./store_trouble.ts";
@@ -67,6 +76,8 @@ export class Coordinator implements FleetGate {
   #rollout: Rollout | undefined;
   #bakedAt: number | undefined;
   readonly #offers = new Offers();
+  /** A place is taken and given back one at a time. */
+  readonly #exclusively = exclusive();
   #isGoingBack = false;
   #wakeUp: () => void = () => {};
   #isWoken = false;
@@ -117,9 +128,13 @@ export class Coordinator implements FleetGate {
   async admit(version: Version, signal: AbortSignal): Promise<FleetVerdict> {
     this.#offers.offered(version.tag);
     const wasInTrouble = this.#trouble.isNow;
-    const work = (limited: AbortSignal): Promise<FleetVerdict> => this.#admit(version, limited);
+    const work = (limited: AbortSignal): Promise<FleetVerdict> =>
+      this.#exclusively(() => this.#admit(version, limited));
     const verdict = await this.#trouble.attempt(ADMISSION_MS, signal, work);
     if (!wasInTrouble && this.#trouble.isNow) this.#wake();
+    const { task } = this.#own;
+    const isUnderWay = task?.tag === version.tag && task.phase === "deploying";
+    if (verdict?.kind !== "go" && isUnderWay) this.#set({ ...task, phase: "waiting" });
     return verdict ?? { kind: "wait", reason: this.#trouble.reason };
   }
 
@@ -231,8 +246,10 @@ export class Coordinator implements FleetGate {
     const isSteady = this.#own.task === task;
     if (isOurs && isSteady) this.#settle(rollout, running);
     await this.#own.report(running, signal);
+    if (isOurs && isFromOperator(rollout)) await this.#swap(answered, signal);
     if (!isOurs || rollout.state !== "running") return true;
     await this.#reportFailure(rollout, signal);
+    await this.#exclusively(() => this.#givePlaceBack(rollout, signal));
     const { ageMs = Number.POSITIVE_INFINITY } = found;
     if (ageMs < evaluationMs(memberTtlMs)) return true;
     const planOf = (tag: string): RolloutPlan => this.#planOf(tag);
@@ -297,6 +314,15 @@ export class Coordinator implements FleetGate {
     await this.#swap((now) => (now?.tag === tag ? failHost(now, host, reason) : undefined), signal);
   }
 
+  /** A host that may not take the version after all, such as one that was pinned meanwhile. */
+  async #givePlaceBack({ tag, started }: Rollout, signal: AbortSignal): Promise<void> {
+    const { host } = this.#options;
+    const { task } = this.#own;
+    const isHeld = task?.tag === tag && task.phase === "held";
+    if (!isHeld || !started.includes(host)) return;
+    await this.#swap((now) => (now?.tag === tag ? withoutPlace(now, host) : undefined), signal);
+  }
+
   /** Follows what happens on this host. */
   readonly sink: EventSink = (event) => {
     const next = taskAfter(event, this.#own.task);
@@ -340,7 +366,9 @@ export class Coordinator implements FleetGate {
   /** Says that this host may not take the version of the rollout now. */
   #hold(tag: string, reason: string): void {
     const { task } = this.#own;
-    const isFree = task?.tag !== tag || ["waiting", "held", "rolled-back"].includes(task.phase);
+    const isBetween = task?.phase === "deploying" && task.reason !== undefined;
+    const isFree =
+      task?.tag !== tag || isBetween || ["waiting", "held", "rolled-back"].includes(task.phase);
     if (isFree && this.#own.tag !== tag) this.#set({ tag, phase: "held", reason });
   }
 
@@ -353,6 +381,11 @@ export class Coordinator implements FleetGate {
   #set(task: MemberTask): void {
     if (this.#own.set(task)) this.#wake();
   }
+}
+
+/** What an operator has done is reported once: by the host that makes this change. */
+function answered(rollout: Rollout | undefined): Rollout | undefined {
+  return rollout && isFromOperator(rollout) ? { ...rollout } : undefined;
 }
 
 function noteNext(tag: string): (rollout: Rollout) => Rollout {

@@ -86,6 +86,7 @@ async function followed(
   const sightings = await sight(calm, listing, options, signal);
   await removeForgotten(before, listing, options.at, signal);
   const { rollout, wave } = observe(calm, sightings);
+  if (wave === "unwanted") return replaced(rollout, sightings, options);
   return wave === "complete" ? checkedNext(rollout, sightings, options, signal) : rollout;
 }
 
@@ -188,7 +189,7 @@ async function checkedNext(
   options: EvaluationOptions,
   signal: AbortSignal,
 ): Promise<Rollout> {
-  const { tag, wave, next } = rollout;
+  const { tag, wave } = rollout;
   const hosts = [...sightings].flatMap(([host, { task }]) =>
     task?.tag === tag && task.phase === "done" ? [host] : [],
   );
@@ -206,9 +207,15 @@ async function checkedNext(
     });
     return rollout;
   }
-  if (next === undefined || isLastWave(rollout)) return nextWave(rollout);
+  return isLastWave(rollout) ? nextWave(rollout) : replaced(rollout, sightings, options);
+}
+
+/** The rollout of the newer version, or the next wave if there is none. */
+function replaced(rollout: Rollout, sightings: Sightings, { planOf }: EvaluationOptions): Rollout {
+  const { next } = rollout;
+  if (next === undefined) return nextWave(rollout);
   const alive = [...sightings].flatMap(([host, { isAlive }]) => (isAlive ? [host] : []));
-  return beginRollout(options.planOf(next), alive, rollout, undefined);
+  return beginRollout(planOf(next), alive, rollout, undefined);
 }
 
 async function removeForgotten(

@@ -163,6 +163,18 @@ export async function writeRecord(
   }
 }
 
+const OPERATOR = "dewy ";
+
+/** The writer of what an operator does by `dewy fleet`, which no host name can be. */
+export function operatorWriter(command: string, user: string): string {
+  return `${OPERATOR}${command} of ${user}`;
+}
+
+/** Whether nobody has changed the rollout since an operator did. */
+export function isFromOperator({ writer }: Rollout): boolean {
+  return writer.startsWith(OPERATOR);
+}
+
 export interface Swap {
   before: Rollout | undefined;
   after: Rollout;

@@ -96,6 +96,12 @@ export function startHost(rollout: Rollout, host: string): Rollout | undefined {
   return { ...rollout, started: [...new Set([...rollout.started, host])] };
 }
 
+/** The rollout once a host has given its place back without having taken the version. */
+export function withoutPlace(rollout: Rollout, host: string): Rollout {
+  if (rollout.state !== "running") return rollout;
+  return { ...rollout, started: rollout.started.filter((one) => one !== host) };
+}
+
 /** The rollout once the host has reported that the version failed on it, and does not run there any more. */
 export function failHost(rollout: Rollout, host: string, reason: string): Rollout {
   if (rollout.state !== "running" || rollout.failed.some((one) => one.host === host)) {
@@ -136,8 +142,8 @@ export interface Sighting {
 
 export type Sightings = ReadonlyMap<string, Sighting>;
 
-/** `open`: a host of the wave has still to finish. `complete`: the next wave may begin. */
-export type WaveState = "open" | "complete" | "failed";
+/** `open`: a host of the wave has still to finish. `complete`: the next wave may begin. `unwanted`: only a newer version is. */
+export type WaveState = "open" | "complete" | "failed" | "unwanted";
 
 /** The hosts whose records {@link observe} needs; undefined if it needs those of all members. */
 export function observedHosts(rollout: Rollout): readonly string[] | undefined {
@@ -243,6 +249,7 @@ class View {
     if (hosts.some(isProven)) return "complete";
     const isEverywhere = hosts.length === 0 && rollout.passed.some((one) => this.#hasItAnyway(one));
     if (isEverywhere) return "complete";
+    if (!isLast && rollout.next !== undefined && hosts.length === 0) return "unwanted";
     // What holds a host may end: a window opens, a pin is removed.
     const mayReturn = (host: string): boolean =>
       this.isAlive(host) && this.phase(host) === "held" && !this.#hasFailed(host);

@@ -1,12 +1,23 @@
 import type { DewyEvent } from "../core/event.ts";
-import type { Swap } from "./records.ts";
+import { isFromOperator, type Swap } from "./records.ts";
 import { isLastWave, waveHosts } from "./rollout.ts";
 import type { Rollout } from "./types.ts";
 
 type RolloutEvent = Extract<DewyEvent, { type: "rollout" }>;
 
-/** What a change of the rollout means to people. Only the host whose write made it reports it. */
-export function rolloutEvents(fleet: string, { before, after }: Swap): RolloutEvent[] {
+/**
+ * What a change of the rollout means to people. Only the host whose write made it reports it; what an operator has done is
+ * reported by the host that writes next.
+ */
+export function rolloutEvents(fleet: string, swap: Swap): RolloutEvent[] {
+  const { before } = swap;
+  const changes = changesOf(fleet, swap);
+  if (before === undefined || !isFromOperator(before)) return changes;
+  const change = before.state === "running" ? "resumed" : "aborted";
+  return [eventOf(fleet, before, change), ...changes];
+}
+
+function changesOf(fleet: string, { before, after }: Swap): RolloutEvent[] {
   const isNew = before === undefined || before.tag !== after.tag || isBegunAgain(before, after);
   if (!isNew) return changeOf(before, after).map((change) => eventOf(fleet, after, change));
   const ended = before?.state === "running" && isLastWave(before);

@@ -3,7 +3,8 @@ import { DeployError } from "../../src/core/error.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
 import { Coordinator, type CoordinatorOptions } from "../../src/fleet/coordinator.ts";
 import { rankHosts } from "../../src/fleet/rank.ts";
-import { memberKey, rolloutKey } from "../../src/fleet/records.ts";
+import { memberKey, operatorWriter, rolloutKey, swapRollout } from "../../src/fleet/records.ts";
+import { abortRollout } from "../../src/fleet/rollout.ts";
 import type { Member, Rollout } from "../../src/fleet/types.ts";
 import { compareVersions } from "../../src/version/version.ts";
 import { hastyClock } from "../fakes/clock.ts";
@@ -150,6 +151,51 @@ describe("a rollout", () => {
     world.deployed(c, C);
     await world.until(() => world.rollout?.state === "done");
     expect(world.changes()).toEqual(["began", "wave", "done"]);
+  });
+
+  test("goes on without a host that was pinned after it had a place", async () => {
+    await using world = new World();
+    const [a, b] = (await world.all()) as [Coordinator, Coordinator];
+    world.store.options.after = (call, key) => {
+      if (call === "write" && key === rolloutKey(FLEET) && world.rollout?.started.includes(A)) {
+        world.store.options.before = unreachable;
+      }
+    };
+    expect(await world.admit(a)).toMatchObject({ kind: "wait" });
+    world.store.options.after = undefined;
+    world.store.options.before = undefined;
+    a.sink(waiting(NEW, "pinned"));
+    await world.until(() => world.rollout?.passed.includes(A) === true);
+    expect(world.rollout?.started).toEqual([]);
+    expect(await world.admit(b)).toEqual({ kind: "go" });
+  });
+
+  test("that nobody wants any more gives way to a newer version", async () => {
+    await using world = new World();
+    const hosts = await world.all();
+    await world.admit(hosts[1] as Coordinator);
+    for (const host of hosts) {
+      host.sink(waiting(NEW, "its registry has a newer version"));
+      await world.admit(host, "v3.0.0");
+    }
+    await world.until(() => world.rollout?.tag === "v3.0.0");
+    expect(world.rollout).toMatchObject({ state: "running", previous: "v1.0.0" });
+  });
+
+  test("that an operator has aborted is reported by one host", async () => {
+    await using world = new World();
+    const [a] = (await world.all()) as [Coordinator];
+    await world.admit(a);
+    const options = {
+      writer: operatorWriter("abort", "alice"),
+      clock: world.clock,
+      random: () => 0,
+    };
+    const at = { store: world.store, fleet: FLEET };
+    await swapRollout(at, (now) => now && abortRollout(now, "aborted by alice"), options);
+    await world.until(() => world.changes().includes("aborted"));
+    await world.clock.sleep(20 * MINUTE);
+    expect(world.changes()).toEqual(["began", "aborted"]);
   });
 
   test("bakes on each host for as long as asked", async () => {

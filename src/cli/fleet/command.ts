@@ -6,6 +6,7 @@ import { printable } from "../../core/text.ts";
 import {
   type FleetStore,
   listMembers,
+  operatorWriter,
   readMember,
   readRollout,
   rolloutKey,
@@ -97,7 +98,7 @@ async function changeRollout(
       if (current === undefined) throw noFleet(at);
       return change(current, operatorText(operator));
     },
-    { writer: `dewy ${command} of ${operator.user}`, clock, random: Math.random, signal },
+    { writer: operatorWriter(command, operator.user), clock, random: Math.random, signal },
   );
   const now = swapped?.after ?? last;
   const isDone = now?.state === (command === "fleet abort" ? "aborted" : "running");

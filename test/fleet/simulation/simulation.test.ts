@@ -80,7 +80,7 @@ function isAtRest(world: World): boolean {
   return world.truth.rollout?.state !== "running" && world.unsettled() === undefined;
 }
 
-test.runIf(IS_SOAK).each(seeds(1))(
+test.each(seeds(1))(
   "a version reaches a thousand machines despite faults (seed %i)",
   {
     timeout,
@@ -128,7 +128,7 @@ test.each(seeds(2))(
   },
 );
 
-test.runIf(IS_SOAK).each(seeds(2))(
+test.each(seeds(2))(
   "releases that follow each other quickly all come to rest (seed %i)",
   {
     timeout,
