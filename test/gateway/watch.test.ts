@@ -41,7 +41,7 @@ describe("a watched gateway", () => {
     expect(world.clock.slept.filter((ms) => ms === INTERVAL_MS)).not.toHaveLength(0);
   });
 
-  test("polls at once when it is told to, and no more after the last machine has gone", async () => {
+  test("polls at once when asked, and no more after the last machine has gone", async () => {
     const world = gatewayWorld();
     const stop = new AbortController();
     const watch = world.gateway.watch(question(), stop.signal)[Symbol.asyncIterator]();
