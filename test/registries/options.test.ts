@@ -86,7 +86,7 @@ describe("the features that a driver declares", () => {
         ...MACHINE,
         registries: hostRegistries,
       });
-      const members = ["anyPlatform", "exists", "report", "digest", "pullAccess"].filter(
+      const members = ["anyPlatform", "exists", "report", "watch", "digest", "pullAccess"].filter(
         (name) => ({ ...registry })[name as "exists"],
       );
       expect(members).toEqual(driver.features);
