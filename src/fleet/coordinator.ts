@@ -346,6 +346,9 @@ export class Coordinator implements FleetGate {
         return;
       case "polled": {
         const tag = this.#rollout?.tag;
+        const { task } = this.#own;
+        // Its deploy is tried again later; until then no poll asks the fleet.
+        if (event.outcome === "failed" && task !== undefined) this.#offers.offered(task.tag);
         const isOpen = tag !== undefined && this.#isOfRollout(tag);
         if (!this.#offers.endPoll(isOpen ? tag : undefined) || tag === undefined) return;
         this.#missed(tag, event.outcome === "unreachable" ? UNANSWERED : NOT_OFFERED);

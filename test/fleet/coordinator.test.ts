@@ -244,6 +244,18 @@ describe("a rollout", () => {
     await world.until(() => world.rollout?.state === "halted");
   });
 
+  test("waits for a deploy that is retried, however many polls come between", async () => {
+    await using world = new World();
+    const [a] = (await world.all()) as [Coordinator];
+    expect(await world.admit(a)).toEqual({ kind: "go" });
+    for (let count = 1; count <= 3; count += 1) {
+      a.sink(failure(NEW, { count, retryInMs: MINUTE }));
+      for (let poll = 0; poll < 3; poll += 1) a.sink({ type: "polled", outcome: "failed" });
+      await world.clock.sleep(MINUTE);
+    }
+    await world.until(() => world.rollout?.state === "halted");
+  });
+
   test("passes over a host that is pinned, and over one that is gone", async () => {
     await using world = new World();
     const a = world.host(A);
