@@ -28,9 +28,11 @@ export function readFleet(argv: ParsedArgv): FleetConfig | undefined {
   const name = text(argv, "fleet");
   const check = readRolloutCheck(argv);
   if (name === undefined) return rejectAlone(argv);
-  if (text(argv, "cache") === undefined) {
+  const cache = text(argv, "cache");
+  // The files of one machine.
+  if (cache === undefined || cache.startsWith("file:")) {
     throw new ConfigError(
-      "--fleet needs --cache: the bucket through which the hosts agree, such as s3://eu-west-1/bucket/app",
+      "--fleet needs --cache with a bucket, through which the hosts agree, such as s3://eu-west-1/bucket/app",
     );
   }
   if (argv.flag("once") && !argv.flag("dry-run")) {

@@ -34,6 +34,7 @@ describe("--fleet", () => {
 
   test.each([
     [["--fleet", "web"], /^--fleet needs --cache/],
+    [["--fleet", "web", "--cache", "file:///srv/cache"], /^--fleet needs --cache with a bucket/],
     [["--rollout-bake", "1m"], /^--rollout-bake needs --fleet$/],
     [["--rollback-on-halt"], /^--rollback-on-halt needs --fleet$/],
     [[...CACHE, "--fleet", "web", "--once"], /^--fleet cannot be used with --once/],

@@ -49,14 +49,15 @@ it("a canary's failure halts a rollout, and the next version reaches the rest af
   await untilRollout({ tag: "v1.2.0", state: "running", wave: 0 });
   const most = { hosts: 0 };
   for (let group = 0; ; group = (group + 1) % fleet.processes) {
-    const { wave } = await rollout();
+    const { wave, revision } = await rollout();
     if (wave > 0) break;
     const { "v1.2.0": hosts = 0 } = await fleet.versions();
     // The wave may have been completed between the two looks.
     if ((await rollout()).wave === 0) most.hosts = Math.max(most.hosts, hosts);
     await fleet.kill(group);
     await fleet.start(group);
-    await new Promise((resolve) => setTimeout(resolve, 2000));
+    // The others go on meanwhile.
+    await expect.poll(async () => (await rollout()).revision, WAIT).toBeGreaterThan(revision);
   }
   expect(most.hosts).toBeLessThanOrEqual(1);
   await untilAllRun(fleet, "v1.2.0");
