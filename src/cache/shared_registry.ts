@@ -27,6 +27,9 @@ const PATIENCE_WITH_ANSWER_MS = 5_000;
 /** Less than the time a poll may take. */
 const PATIENCE_MS = 40_000;
 
+/** A store that can only be read would be asked for a claim again and again. */
+const MAX_SLOW_CLAIMS = 1;
+
 /** How long the claim of a machine that asks the registry is respected. */
 export function claimLifeMs(ttlMs: number): number {
   return Math.min(MAX_CLAIM_MS, Math.max(MIN_CLAIM_MS, 2 * ttlMs));
@@ -73,7 +76,7 @@ interface Seen {
   ageMs: number;
 }
 
-type Claimed = { kind: "claimed"; version: string } | { kind: "lost" } | { kind: "failed" };
+type Claimed = { kind: "claimed"; version: string } | { kind: "lost" | "slow" | "failed" };
 
 class SharedQuestion {
   readonly #key: string;
@@ -100,6 +103,7 @@ class SharedQuestion {
     const { clock } = this.#shared;
     const { ttlMs } = this.#options;
     const start = clock.monotonic();
+    let slow = 0;
     for (let attempt = 0; ; attempt += 1) {
       const seen = await this.#read(asked.signal);
       if (seen === undefined) return this.#askAlone(undefined, asked);
@@ -109,7 +113,10 @@ class SharedQuestion {
       if (answer !== undefined && isFresh) return this.#hit(answer);
       if (!isClaimed) {
         const claimed = await this.#claim(seen, asked.signal);
-        if (claimed.kind === "failed") return this.#askAlone(answer, asked);
+        if (claimed.kind === "slow") slow += 1;
+        if (claimed.kind === "failed" || slow > MAX_SLOW_CLAIMS) {
+          return this.#askAlone(answer, asked);
+        }
         if (claimed.kind === "claimed") return this.#askForAll(claimed.version, seen, asked);
       }
       const waited = clock.monotonic() - start;
@@ -164,7 +171,7 @@ class SharedQuestion {
     const isOurs = seen?.entry.claim?.by === by && seen.entry.claim.at === claim.at;
     return isOurs && seen.version !== undefined
       ? { kind: "claimed", version: seen.version }
-      : { kind: "failed" };
+      : { kind: written.isSlow ? "slow" : "failed" };
   }
 
   #write(entry: SharedEntry, version: string | undefined, signal: AbortSignal | undefined) {

@@ -6,7 +6,7 @@ import { CredentialError, RemoteError } from "../../src/core/error.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
 import type { Registry, Resolution, ResolveOptions } from "../../src/core/types.ts";
 import { parseVersion } from "../../src/version/version.ts";
-import { fakeClock } from "../fakes/clock.ts";
+import { type FakeClock, fakeClock, hastyClock } from "../fakes/clock.ts";
 import { type MemoryCacheOptions, memoryCache, unreachable } from "../fakes/memory_cache.ts";
 
 const TTL_MS = 60_000;
@@ -273,29 +273,26 @@ describe("a store that fails", () => {
 
   test.each(down)("because it is %s costs one warning, not the polls", async (why, before) => {
     const { clock, host, store, upstream } = fleet();
-    const a = host("a");
+    const a = host("a", { random: () => 1 });
     store.options.before = before;
     for (const tag of ["v1.2.3", "v1.3.0"]) {
       upstream.tag = tag;
       const answer = a.poll();
       // It is then left alone for a while.
-      if (why === "slow" && tag === "v1.2.3") {
-        await clock.sleeping(OPERATION_MS);
-        clock.advance(OPERATION_MS);
-      }
+      if (why === "slow" && tag === "v1.2.3") await passTwoAttempts(clock);
       expect(await answer).toBe(tag);
     }
     expect(a.warnings()).toHaveLength(1);
   });
 
-  test("because it was slow is asked again after half a minute", async () => {
+  test("because it stays slow is asked again after half a minute", async () => {
     const { clock, host, store, upstream } = fleet();
-    const a = host("a");
-    await host("b").poll();
+    const ttlMs = 10 * TTL_MS;
+    const a = host("a", { random: () => 1, ttlMs });
+    await host("b", { ttlMs }).poll();
     store.options.before = () => new Promise(() => {});
     const answer = a.poll();
-    await clock.sleeping(OPERATION_MS);
-    clock.advance(OPERATION_MS);
+    await passTwoAttempts(clock);
     await answer;
     store.options.before = undefined;
     await a.poll();
@@ -303,6 +300,46 @@ describe("a store that fails", () => {
     clock.advance(30_000);
     await a.poll();
     expect(upstream.asked).toHaveLength(3);
+  });
+
+  test("because it is slow for a moment sends no host to the registry", async () => {
+    const clock = hastyClock();
+    const { host, store, upstream } = fleet({ now: clock.monotonic });
+    await host("first", { clock }).poll();
+    const end = clock.monotonic() + OPERATION_MS;
+    store.options.before = () =>
+      clock.monotonic() < end ? clock.sleep(2 * OPERATION_MS) : undefined;
+    const hosts = [0, 0.5, 1].map((random) => host("a", { clock, random: () => random }));
+    const answers = await Promise.all(hosts.map(({ poll }) => poll()));
+    expect(answers).toEqual(["v1.2.3", "v1.2.3", "v1.2.3"]);
+    expect(upstream.asked).toHaveLength(1);
+    expect(hosts.flatMap(({ warnings }) => warnings())).toEqual([]);
+  });
+
+  test("because it throttles a claim is asked for it once more", async () => {
+    const clock = hastyClock();
+    const { host, store, upstream } = fleet({ now: clock.monotonic });
+    const end = clock.monotonic() + 1000;
+    store.options.before = (call) => {
+      if (call === "write" && clock.monotonic() < end) throw new RemoteError("", { status: 503 });
+    };
+    const answers = ["a", "b"].map((name) => host(name, { clock }).poll());
+    expect(await Promise.all(answers)).toEqual(["v1.2.3", "v1.2.3"]);
+    expect(upstream.asked).toHaveLength(1);
+  });
+
+  test("is not blamed for an answer that this process had no time to read", async () => {
+    const { clock, host, store, upstream } = fleet();
+    await host("first").poll();
+    let answered = (): void => {};
+    store.options.before = () => new Promise((resolve) => (answered = resolve));
+    const answer = host("a").poll();
+    await clock.sleeping(OPERATION_MS);
+    clock.advance(2 * OPERATION_MS);
+    await clock.sleeping(OPERATION_MS);
+    answered();
+    expect(await answer).toBe("v1.2.3");
+    expect(upstream.asked).toHaveLength(1);
   });
 
   test("is used again when it is back, and reported again if it fails again later", async () => {
@@ -374,6 +411,14 @@ describe("an entry that is not one", () => {
     expect(upstream.asked).toHaveLength(1);
   });
 });
+
+/** A read, the pause of a machine whose random number is 1, and the read again. */
+async function passTwoAttempts(clock: FakeClock): Promise<void> {
+  for (let part = 0; part < 3; part += 1) {
+    await clock.sleeping(OPERATION_MS);
+    clock.advance(OPERATION_MS);
+  }
+}
 
 async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise(setImmediate);
