@@ -24,6 +24,10 @@ const MAX_CLAIM_MS = 5 * 60_000;
 const MAX_WAIT_MS = 2_000;
 /** With an old answer at hand. */
 const PATIENCE_WITH_ANSWER_MS = 5_000;
+/** A question is asked this long after the wake-up, so that its answer serves all hosts that were woken with this one. */
+const AFTER_WAKE_MS = 2_000;
+/** The store tells times in whole seconds. */
+const AGE_ERROR_MS = 1_000;
 /** Less than the time a poll may take. */
 const PATIENCE_MS = 40_000;
 
@@ -45,6 +49,7 @@ export function shareRegistry(
   options: SharedRegistryOptions,
 ): Registry {
   const questions = new Map<string, SharedQuestion>();
+  let refreshedAt = Number.NEGATIVE_INFINITY;
   const questionOf = async (asked: ResolveOptions): Promise<SharedQuestion> => {
     const { platform = options.platform, artifact, exclude } = asked;
     const key = await registryKey({ scope: options.scope, platform, artifact, exclude });
@@ -59,9 +64,13 @@ export function shareRegistry(
       // What an operator asks for is answered by the registry.
       if (asked.tag !== undefined || asked.explain || shared.isPlain)
         return registry.resolve(asked);
-      const { resolution, tags } = await (await questionOf(asked)).ask(asked);
+      const question = await questionOf(asked);
+      const { resolution, tags } = await question.ask(asked, refreshedAt);
       for (const tag of tags) asked.onTag?.(tag);
       return resolution;
+    },
+    refresh() {
+      refreshedAt = shared.clock.monotonic();
     },
   };
 }
@@ -99,7 +108,8 @@ class SharedQuestion {
     this.#age = new EntryAge(shared.clock);
   }
 
-  async ask(asked: ResolveOptions): Promise<SharedAnswer> {
+  /** @param since What the registry has said before, by the monotonic clock, does not count. */
+  async ask(asked: ResolveOptions, since: number): Promise<SharedAnswer> {
     const { clock } = this.#shared;
     const { ttlMs } = this.#options;
     const start = clock.monotonic();
@@ -109,8 +119,14 @@ class SharedQuestion {
       if (seen === undefined) return this.#askAlone(undefined, asked);
       const { answer, claim, state } = seen.entry;
       const isClaimed = claim !== undefined && seen.ageMs < claimLifeMs(ttlMs);
-      const isFresh = claim === undefined && state !== "expired" && seen.ageMs < ttlMs;
-      if (answer !== undefined && isFresh) return this.#hit(answer);
+      const isOfOld = isOlder(seen, clock.monotonic() - since);
+      const isCurrent = claim === undefined && state !== "expired" && seen.ageMs < ttlMs;
+      if (answer !== undefined && isCurrent && !isOfOld) return this.#hit(answer);
+      const early = since + AFTER_WAKE_MS - clock.monotonic();
+      if (!isClaimed && early > 0) {
+        await clock.sleep(early, asked.signal);
+        continue;
+      }
       if (!isClaimed) {
         const claimed = await this.#claim(seen, asked.signal);
         if (claimed.kind === "slow") slow += 1;
@@ -120,7 +136,8 @@ class SharedQuestion {
         if (claimed.kind === "claimed") return this.#askForAll(claimed.version, seen, asked);
       }
       const waited = clock.monotonic() - start;
-      if (answer !== undefined && waited >= PATIENCE_WITH_ANSWER_MS) return this.#hit(answer);
+      const isEnough = waited >= PATIENCE_WITH_ANSWER_MS && !isOfOld;
+      if (answer !== undefined && isEnough) return this.#hit(answer);
       if (waited >= PATIENCE_MS) return this.#askAlone(answer, asked);
       await this.#shared.wait(attempt, MAX_WAIT_MS, asked.signal);
     }
@@ -188,16 +205,19 @@ class SharedQuestion {
 
   async #askForAll(version: string, seen: Seen, asked: ResolveOptions): Promise<SharedAnswer> {
     const { answer: old, fetchedAt } = seen.entry;
+    const { clock } = this.#shared;
+    const start = clock.monotonic();
     try {
       const answer = await this.#askRegistry("miss", asked);
-      const now = this.#shared.clock.now();
-      await this.#write({ answer, fetchedAt: now, state: "fresh" }, version, asked.signal);
+      const times = { fetchedAt: clock.now(), askedMs: clock.monotonic() - start };
+      await this.#write({ answer, ...times, state: "fresh" }, version, asked.signal);
       return answer;
     } catch (error) {
       // The claim is released even if this machine stops.
       const isShared = old !== undefined && faultOf(error) === "remote";
       const state = isShared ? "failed" : "expired";
-      await this.#write({ answer: old, fetchedAt, state }, version, undefined);
+      const askedMs = clock.monotonic() - start;
+      await this.#write({ answer: old, fetchedAt, askedMs, state }, version, undefined);
       return this.#fallBack(old, error, asked);
     }
   }
@@ -235,6 +255,12 @@ class SharedQuestion {
     this.#shared.emit({ type: "cache", what: "answer", outcome });
     return { resolution, tags: [...tags] };
   }
+}
+
+/** Whether the registry may have been asked before that. */
+function isOlder({ entry, ageMs }: Seen, thanMs: number): boolean {
+  if (thanMs === Number.POSITIVE_INFINITY) return false;
+  return ageMs + (entry.askedMs ?? Number.POSITIVE_INFINITY) + AGE_ERROR_MS > thanMs;
 }
 
 function withoutConditions(cache: string): DewyEvent {

@@ -139,6 +139,42 @@ describe("a shared answer", () => {
   });
 });
 
+describe("a host that is woken", () => {
+  test("is not given an answer of before, and a crowd costs one question", async () => {
+    const clock = hastyClock();
+    const { host, upstream } = fleet({ now: () => clock.monotonic() });
+    const hosts = Array.from({ length: 20 }, (_, index) => host(`host-${index}`, { clock }));
+    upstream.during = () => clock.sleep(800);
+    expect(await hosts[0]?.poll()).toBe("v1.2.3");
+    upstream.tag = "v1.3.0";
+    const answers = hosts.map(async ({ shared, poll }, index) => {
+      await clock.sleep(index * 20);
+      shared.refresh?.();
+      return await poll();
+    });
+    expect(new Set(await Promise.all(answers))).toEqual(new Set(["v1.3.0"]));
+    expect(upstream.asked).toHaveLength(2);
+    for (const { poll } of hosts) expect(await poll()).toBe("v1.3.0");
+    expect(upstream.asked).toHaveLength(2);
+  });
+
+  test("is not given the answer to a question that was asked before", async () => {
+    const clock = hastyClock();
+    const { host, upstream } = fleet({ now: () => clock.monotonic() });
+    const [a, b] = [host("a", { clock }), host("b", { clock })];
+    upstream.during = () => clock.sleep(5000);
+    const first = a.poll();
+    await until(() => upstream.asked.length === 1);
+    await clock.sleep(1000);
+    b.shared.refresh?.();
+    const second = b.poll();
+    expect(await first).toBe("v1.2.3");
+    upstream.tag = "v1.3.0";
+    expect(await second).toBe("v1.3.0");
+    expect(upstream.asked).toHaveLength(2);
+  });
+});
+
 test("is an event: a hit, a miss, or a failure of the store", async () => {
   const { clock, host, store } = fleet();
   const [a, b] = [host("a"), host("b")];
