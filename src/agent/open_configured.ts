@@ -10,10 +10,7 @@ import type { CommandContext } from "./context.ts";
 type Config = Pick<CommonConfig, "registry" | "slot" | "calver">;
 
 /** `--slot` and `--calver` override the options of the registry's URL. */
-export function optionsOf(
-  { slot, calver }: Config,
-  { io, registries }: CommandContext,
-): Options {
+export function optionsOf({ slot, calver }: Config, { io, registries }: CommandContext): Options {
   return { ...io, registries, slot, calver };
 }
 

@@ -107,7 +107,7 @@ function lazyRegistry(driver: RegistryDriver, opened: () => Promise<Registry>): 
 /** Errors in the URL reject as well, so that there is one way to handle them. */
 export async function latest(url: string, options: Options & TagOptions): Promise<Resolution> {
   const { exclude, tag } = options;
-  return openRegistry(url, options).resolve({ exclude, tag });
+  return openRegistry(url, options).resolve({ exclude, tag, once: true });
 }
 
 export async function explain(url: string, options: Options & TagOptions): Promise<Explanation> {

@@ -112,7 +112,7 @@ const CONTEXT_OPTIONS: Readonly<Record<ContextOption, true>> = {
 type ContextOption =
   | keyof RegistryContext
   | keyof OpenOptions
-  | Exclude<keyof ResolveOptions, "artifact" | "onTag">
+  | Exclude<keyof ResolveOptions, "artifact" | "onTag" | "once">
   | "timeoutMs";
 
 /** With the table of the entry that was called; only `dewy` knows all registries. */
