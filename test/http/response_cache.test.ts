@@ -91,11 +91,7 @@ describe("the cache of responses", () => {
   test("keeps responses apart by URL, Accept and credential", async () => {
     const cache = openCache();
     const { ask } = server(cache);
-    const asked: Record<string, string>[] = [
-      {},
-      { accept: "a/b" },
-      { authorization: "Bearer a" },
-    ];
+    const asked: Record<string, string>[] = [{}, { accept: "a/b" }, { authorization: "Bearer a" }];
     for (const headers of asked) {
       await ask({ headers });
       await ask({ headers });
