@@ -16,7 +16,6 @@ import type {
   RegistryLogin,
   RegistryTable,
 } from "./driver.ts";
-import { registries } from "./table.ts";
 import { inTime, withTimeout } from "./timeout.ts";
 
 /** Options of {@link openRegistry}, {@link latest}, {@link explain} and {@link openArtifact}. */
@@ -123,12 +122,13 @@ type ContextOption =
   | Exclude<keyof ResolveOptions, "artifact" | "onTag" | "once">
   | "timeoutMs";
 
-export type Options = RegistryOptions & HostServices;
+/** With the table of the entry that was called; only `dewy` knows all registries. */
+export type Options = RegistryOptions & HostServices & { registries: RegistryTable };
 
 /** Opens a registry and loads its driver at once, so that errors in the environment show now. */
 export async function loadRegistry(
   url: string,
-  options: Options = {},
+  options: Options,
 ): Promise<{ registry: Registry; locator: LocatorBase }> {
   const { driver, locator, context } = prepare(url, options);
   await loadConstraint(locator);
@@ -140,7 +140,7 @@ export function prepare(
   url: string,
   options: Options,
 ): { driver: RegistryDriver; locator: LocatorBase; context: RegistryContext } {
-  const table = options.registries ?? registries;
+  const table = options.registries;
   const query = queryOf(options, table);
   const split = overlayQuery(splitRegistryUrl(url, table), query);
   const driver = findDriver(split, table);
@@ -174,7 +174,7 @@ async function startArtifact(
   options: Options,
   open: OpenOptions,
 ): Promise<ReadableStream<Uint8Array>> {
-  const table = options.registries ?? registries;
+  const table = options.registries;
   queryOf(options, table);
   const split = splitUrl(artifactUrl, "the artifact URL");
   if (isWebAddress(split, options)) {
@@ -278,7 +278,6 @@ function contextOf(options: Options, driver?: RegistryDriver): RegistryContext {
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
     clock: options.clock ?? systemClock,
     emit: options.emit ?? (() => {}),
-    registries: options.registries ?? registries,
     openArtifact: (url, open) => fetchArtifact(url, { ...options, token: undefined, ...open }),
   };
 }
