@@ -137,6 +137,7 @@ export type RegistryFeature =
   | "report"
   | "watch"
   | "digest"
+  | "link"
   | "pullAccess";
 
 /**
