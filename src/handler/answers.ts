@@ -55,8 +55,8 @@ export class Answers {
     const { clock, maxAgeMs, staleMs, waitUntil } = this.#options;
     const known = this.#known.get(key);
     const age = known === undefined ? Number.POSITIVE_INFINITY : clock.now() - known.at;
-    if (known !== undefined && age <= maxAgeMs) return known.resolution;
-    const isUsable = known !== undefined && age <= maxAgeMs + staleMs;
+    if (known !== undefined && age < maxAgeMs) return known.resolution;
+    const isUsable = known !== undefined && age < maxAgeMs + staleMs;
     const asked = this.#ask(key, url, platform, explain);
     if (isUsable && waitUntil !== undefined) {
       waitUntil(asked.catch(() => {}));

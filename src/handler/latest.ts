@@ -37,7 +37,7 @@ export function latestBody(
     tag,
     createdAt: createdAt?.toISOString(),
     artifact: describe(artifact),
-    files: downloadable(resolution).slice(1).map(describe),
+    files: downloadable(resolution).map(describe),
   };
 }
 
