@@ -187,6 +187,11 @@ export interface ResolveOptions {
   maxAgeMs?: number;
   /** Whether the answer carries an `explanation` of every candidate. Defaults to false. */
   explain?: boolean;
+  /**
+   * Whether no other question to this registry will follow, as in `latest`: the registry then reads as little as it can
+   * instead of what later polls can reuse. The answer is the same. Defaults to false.
+   */
+  once?: boolean;
   /** Called for each tag of the listing, in any order and possibly more than once, if the registry lists its tags. */
   onTag?: (tag: string) => void;
   /** Aborts the call. */

@@ -113,7 +113,7 @@ const CONTEXT_OPTIONS: Readonly<Record<ContextOption, true>> = {
 type ContextOption =
   | keyof RegistryContext
   | keyof OpenOptions
-  | Exclude<keyof ResolveOptions, "artifact" | "onTag">
+  | Exclude<keyof ResolveOptions, "artifact" | "onTag" | "once">
   | "timeoutMs";
 
 export type Options = RegistryOptions & HostServices;

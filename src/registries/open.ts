@@ -120,7 +120,7 @@ export function latest(
   options: RegistryOptions & HostServices & Pick<ResolveOptions, "exclude" | "tag"> = {},
 ): Promise<Resolution> {
   return Promise.resolve().then(() =>
-    openRegistry(url, options).resolve({ exclude: options.exclude, tag: options.tag }),
+    openRegistry(url, options).resolve({ exclude: options.exclude, tag: options.tag, once: true }),
   );
 }
 
