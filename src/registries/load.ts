@@ -6,7 +6,7 @@ import { nearest } from "../core/text.ts";
 import type { OpenOptions, Platform, Registry, ResolveOptions } from "../core/types.ts";
 import { declarePrintable, overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import { normalizePlatform, runtimePlatform } from "../platform/platform.ts";
-import { loadConstraint } from "../version/load_constraint.ts";
+import { constraintOf } from "../version/constraint.ts";
 import type {
   HostServices,
   LocatorBase,
@@ -124,7 +124,7 @@ export async function loadRegistry(
   options: Options,
 ): Promise<{ registry: Registry; locator: LocatorBase }> {
   const { driver, locator, context } = prepare(url, options);
-  await loadConstraint(locator);
+  constraintOf(locator);
   const registry = await driver.open(locator, context);
   return { registry: withTimeout(registry, options.timeoutMs, context.clock), locator };
 }
