@@ -239,7 +239,6 @@ const EDGE_PACKAGES = new Set([
   "@connectrpc/connect",
   "@connectrpc/connect-web",
   "@noble/hashes",
-  "fast-xml-parser",
   "jose",
   "valibot",
 ]);
