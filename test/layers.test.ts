@@ -239,7 +239,6 @@ const EDGE_PACKAGES = new Set([
   "@connectrpc/connect",
   "@connectrpc/connect-web",
   "@noble/hashes",
-  "jose",
   "valibot",
 ]);
 
