@@ -242,6 +242,7 @@ const EDGE_PACKAGES = new Set([
   "@connectrpc/connect",
   "@connectrpc/connect-web",
   "@noble/hashes",
+  "jose",
   "valibot",
 ]);
 
