@@ -5,7 +5,7 @@ import type {
   Resolution,
   ResolveOptions,
 } from "../core/types.ts";
-import { constraintOf } from "../version/constraint.ts";
+import { compileConstraint } from "../version/constraint.ts";
 import type { HostServices, LocatorBase, RegistryDriver, RegistryTable } from "./driver.ts";
 import {
   type Options,
@@ -67,19 +67,23 @@ export function parseUrl(
   const driver = ownEntry(table, split.scheme);
   if (driver === undefined) throw unsupported(split, table, extra);
   const locator = driver.parse(split);
-  constraintOf(locator);
+  checkConstraint(locator);
   return locator;
 }
 
 export function openRegistry(url: string, options: Options): Registry {
   const { driver, locator, context } = prepare(url, options);
-  constraintOf(locator);
+  checkConstraint(locator);
   let opened: Promise<Registry> | undefined;
   const registry = lazyRegistry(driver, () => {
     opened ??= Promise.resolve(driver.open(locator, context));
     return opened;
   });
   return withTimeout(registry, options.timeoutMs, context.clock);
+}
+
+export function checkConstraint({ constraint, calver, preRelease }: LocatorBase): void {
+  if (constraint !== "") compileConstraint(constraint, { calver, preRelease });
 }
 
 type Method = (...args: unknown[]) => unknown;

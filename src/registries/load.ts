@@ -7,7 +7,7 @@ import type { OpenOptions, Platform, Registry, ResolveOptions } from "../core/ty
 import { declarePrintable, overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import type { ResponseCache } from "../http/response_cache.ts";
 import { normalizePlatform, runtimePlatform } from "../platform/platform.ts";
-import { constraintOf } from "../version/constraint.ts";
+import { loadConstraint } from "../version/load_constraint.ts";
 import type {
   HostServices,
   LocatorBase,
@@ -131,7 +131,7 @@ export async function loadRegistry(
   options: Options,
 ): Promise<{ registry: Registry; locator: LocatorBase }> {
   const { driver, locator, context } = prepare(url, options);
-  constraintOf(locator);
+  await loadConstraint(locator);
   const registry = await driver.open(locator, context);
   return { registry: withTimeout(registry, options.timeoutMs, context.clock), locator };
 }

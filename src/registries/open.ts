@@ -5,7 +5,6 @@ import type {
   Resolution,
   ResolveOptions,
 } from "../core/types.ts";
-import { constraintOf } from "../version/constraint.ts";
 import * as api from "./api.ts";
 import type { HostServices } from "./driver.ts";
 import { parseFileUrl } from "./file_locator.ts";
@@ -34,7 +33,7 @@ export function parseRegistryUrl(url: string): RegistryLocator {
   const split = splitRegistryUrl(url, registries);
   if (split.scheme !== "file") return api.parseUrl(url, registries, ["file"]) as RegistryLocator;
   const locator = parseFileUrl(split);
-  constraintOf(locator);
+  api.checkConstraint(locator);
   return locator;
 }
 

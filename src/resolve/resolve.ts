@@ -14,7 +14,7 @@ import type {
 } from "../core/types.ts";
 import { type ArtifactChoice, chooseArtifact } from "../platform/artifact_choice.ts";
 import { normalizePlatform } from "../platform/platform.ts";
-import { constraintOf } from "../version/constraint.ts";
+import { loadConstraint } from "../version/load_constraint.ts";
 import { NewestTag, parseVersion } from "../version/version.ts";
 import { describeFiltered, describeMissing, describePending, TagTally } from "./message.ts";
 
@@ -112,7 +112,7 @@ export async function resolve(
   options: ResolveOptions,
 ): Promise<Resolution> {
   const rules = { ...policy, exclude: [...(options.exclude ?? [])] };
-  const satisfies = constraintOf(policy);
+  const satisfies = await loadConstraint(policy);
   const newest = new NewestTag(rules, satisfies);
   const tally = new TagTally();
   const listed: ListedTag[] = [];

@@ -2,7 +2,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { EventSink } from "../../core/event.ts";
 import type { Artifact, Resolution } from "../../core/types.ts";
 import type { ListedTag, ReleaseFiles, ReleaseSource } from "../../resolve/resolve.ts";
-import { constraintOf } from "../../version/constraint.ts";
+import { loadConstraint } from "../../version/load_constraint.ts";
 import { NewestTag } from "../../version/version.ts";
 import { isAuditName } from "../audit.ts";
 import type { GitHubClient } from "./client.ts";
@@ -115,7 +115,7 @@ export class GhrSource implements ReleaseSource {
     exclude: Iterable<string>,
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
-    const satisfies = constraintOf(this.#locator);
+    const satisfies = await loadConstraint(this.#locator);
     const passedOver = [...exclude];
     const newestOf = (listed: readonly string[]): string | undefined => {
       const newest = new NewestTag({ ...this.#locator, exclude: passedOver }, satisfies);
@@ -267,7 +267,7 @@ export class GhrSource implements ReleaseSource {
 
   /** The tags that could be chosen if they had a release, newest first, down to the newest release. */
   async #tagsWithoutRelease(): Promise<string[]> {
-    const satisfies = constraintOf(this.#locator);
+    const satisfies = await loadConstraint(this.#locator);
     const tags = [...(this.#known?.tags?.keys() ?? [])];
     const found: string[] = [];
     while (found.length < MAX_NEWER) {
