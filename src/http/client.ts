@@ -27,6 +27,7 @@ import {
 import { parseJson } from "./json.ts";
 import {
   assertSafeToFollow,
+  headersToFollow,
   isRedirect,
   MAX_REDIRECTS,
   nextStep,
@@ -349,7 +350,7 @@ async function callFetch(
   if (request.checkRedirect !== undefined && request.followHidden !== true) {
     throw unexpectedRedirect(step, 0);
   }
-  return context.fetch(url, { ...init, redirect: "follow" });
+  return context.fetch(url, { ...init, headers: headersToFollow(headers), redirect: "follow" });
 }
 
 function guardResponse(

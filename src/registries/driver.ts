@@ -140,6 +140,7 @@ export type RegistryFeature =
   | "report"
   | "watch"
   | "digest"
+  | "link"
   | "pullAccess";
 
 /**

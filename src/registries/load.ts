@@ -208,7 +208,12 @@ export function splitRegistryUrl(url: string, table: RegistryTable, flag = "--re
     throw new ConfigError("Cannot open a registry without a URL; for example: ghr://owner/repo");
   }
   const meant = url.includes("://") ? undefined : fromWebAddress(`https://${url}`, table);
-  if (meant === undefined) return splitUrl(url, flag);
+  if (meant === undefined) {
+    const split = splitUrl(url, flag);
+    // The page of a repository, not a handler.
+    if (split.scheme === "https" && fromWebAddress(url, table)) throw unsupported(split, table, []);
+    return split;
+  }
   throw new ConfigError(
     `Cannot read ${flag} "${redactUrl(url)}": the scheme is missing; did you mean ${meant}?`,
   );
@@ -236,7 +241,7 @@ export function unsupported(
   table: RegistryTable,
   extra: readonly string[],
 ): ConfigError {
-  const schemes = [...Object.keys(table), ...extra];
+  const schemes = [...new Set([...Object.keys(table), ...extra])];
   const near = nearest(split.scheme.toLowerCase(), schemes);
   const meant = fromWebAddress(split.text, table) ?? (near && `${near}://`);
   const supported = schemes.join(", ");

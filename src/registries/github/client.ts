@@ -7,6 +7,7 @@ import {
   RemoteError,
 } from "../../core/error.ts";
 import { readBaseUrl, redactUrl } from "../../core/url.ts";
+import { discardBody } from "../../http/body.ts";
 import {
   createHttpClient,
   type HttpClient,
@@ -127,6 +128,16 @@ export class GitHubClient {
     return this.#authorized({ url: this.#baseUrl + path, headers, signal }, (request) =>
       openRange(this.#http, request, range),
     );
+  }
+
+  /** Where a download is redirected to: a signed address, which needs no token. `undefined` if the server sends it itself. */
+  async locate(path: string, signal?: AbortSignal): Promise<string | undefined> {
+    const headers = { accept: "application/octet-stream" };
+    const request = { url: this.#baseUrl + path, headers, redirect: "manual", signal } as const;
+    const response = await this.#authorized(request, (ready) => this.#http.send(ready));
+    discardBody(response);
+    const location = response.headers.get("location");
+    return location === null ? undefined : new URL(location, request.url).href;
   }
 
   /** Adds a text file to a release; an existing one counts as success. */
