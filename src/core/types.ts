@@ -187,6 +187,11 @@ export interface ResolveOptions {
   maxAgeMs?: number;
   /** Whether the answer carries an `explanation` of every candidate. Defaults to false. */
   explain?: boolean;
+  /**
+   * Whether no other question to this registry will follow, as in `latest`: the registry then reads as little as it can
+   * instead of what later polls can reuse. The answer is the same. Defaults to false.
+   */
+  once?: boolean;
   /** Called for each tag of the listing, in any order and possibly more than once, if the registry lists its tags. */
   onTag?: (tag: string) => void;
   /** Aborts the call. */
@@ -225,6 +230,11 @@ export interface Registry {
   /** Computes the SHA-256 of an artifact, as `sha256:<hex>`. Present only if it needs no download. */
   digest?(artifact: Artifact, options?: { signal?: AbortSignal }): Promise<string>;
   /**
+   * Returns an address at which any client can read the artifact for some minutes without credentials; `undefined` if there
+   * is none.
+   */
+  link?(artifact: Artifact, options?: { signal?: AbortSignal }): Promise<string | undefined>;
+  /**
    * Looks up one tag; `false` only if the registry states that it is gone. Without this method, dewy takes a live tag
    * that is not listed any more for gone, and may deploy an older one.
    */
@@ -239,4 +249,6 @@ export interface Registry {
    * late or missing, so poll as well. Never rejects; what fails is tried again with backoff.
    */
   watch?(options: { onChange: () => void; signal: AbortSignal }): Promise<void>;
+  /** Later answers are not older than this call. Absent where each answer is that of the moment. */
+  refresh?(): void;
 }

@@ -65,7 +65,10 @@ export function listRegistry(parts: ListRegistryParts): Registry {
     async resolve(options = {}) {
       const asked = question(options, io);
       const { tag, maxAgeMs } = options;
-      if (tag === undefined) return resolve(sourceFor(maxAgeMs), policyFor(options), asked);
+      if (tag === undefined) {
+        const single = isSingle(options) ? source.single?.(options.exclude) : undefined;
+        return resolve(single ?? sourceFor(maxAgeMs), policyFor(options), asked);
+      }
       const { lookUp } = await import("../resolve/look_up.ts");
       return lookUp(source, tag, policyFor(options), asked);
     },
@@ -73,6 +76,11 @@ export function listRegistry(parts: ListRegistryParts): Registry {
     exists,
     report,
   };
+}
+
+/** Explaining and naming the tags takes the whole listing. */
+function isSingle({ once, explain, onTag, maxAgeMs }: ResolveOptions): boolean {
+  return once === true && explain !== true && onTag === undefined && maxAgeMs === undefined;
 }
 
 function question(options: ResolveOptions, io: RegistryContext): SourceOptions {

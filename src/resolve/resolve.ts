@@ -61,6 +61,11 @@ export interface ReleaseSource {
    * change what later listings answer. Defaults to `release`.
    */
   find?(tag: string, signal: AbortSignal | undefined): Promise<ReleaseFiles | undefined>;
+  /**
+   * A source for one question with `once`. Its listing may leave out what cannot change the answer. Defaults to the source
+   * itself.
+   */
+  single?(exclude: Iterable<string> | undefined): ReleaseSource;
 }
 
 /** Which version of a source is wanted: the options of a locator, and the last three. */

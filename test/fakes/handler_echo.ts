@@ -4,7 +4,7 @@ import { ConnectionReset } from "./serve.ts";
 /**
  * A server for testing a client: `/echo` returns the request, `/redirect?status=&to=` redirects,
  * `/short` announces more bytes than it sends, `/gzip` sends a compressed body with its length,
- * `/range` supports ranges.
+ * `/range` supports ranges, `/silent` never answers, and `/stall` stops in the middle of the body.
  */
 export const echoHandler: Handler = async (request) => {
   const url = new URL(request.url);
@@ -22,6 +22,12 @@ export const echoHandler: Handler = async (request) => {
       });
     case "/short":
       return new Response(cutShort("half"), { headers: { "content-length": "8" } });
+    case "/silent":
+      return new Promise(() => {});
+    case "/stall":
+      return new Response(
+        new ReadableStream({ start: (body) => body.enqueue(new TextEncoder().encode("half")) }),
+      );
     case "/gzip": {
       const zipped = await new Response(
         new Blob(["z"]).stream().pipeThrough(new CompressionStream("gzip")),

@@ -32,6 +32,8 @@ export interface FakeOciOptions {
   now?: () => number;
   /** The token service. Defaults to `https://auth.example/token`. */
   realm?: string;
+  /** The origin that blobs are redirected to. Defaults to `https://blobs.example`. */
+  blobs?: string | undefined;
   /** Replaces the usual challenge. */
   challenge?: string;
   /** Limit for the tags of a page, whatever `n` is. Defaults to all. */
@@ -77,6 +79,7 @@ const AMD64: FakePlatform = { os: "linux", architecture: "amd64" };
 export function fakeOci(options: FakeOciOptions = {}): FakeOci {
   const host = options.host ?? "registry.example";
   const realm = new URL(options.realm ?? "https://auth.example/token");
+  const blobs = options.blobs ?? "https://blobs.example";
   const content = new Map<string, { text: string; mediaType: string }>();
   const tags = new Map<string, string>();
   const tokens = new Map<string, number>();
@@ -148,7 +151,7 @@ export function fakeOci(options: FakeOciOptions = {}): FakeOci {
     const odd = fake.options.instead?.(request);
     if (odd !== undefined) return odd;
     if (url.origin + url.pathname === realm.origin + realm.pathname) return giveToken(request);
-    if (url.host === "blobs.example") return giveBlob(url.pathname.slice(1), authorization);
+    if (url.origin === blobs) return giveBlob(url.pathname.slice(1), authorization);
     if (url.host !== host) return new Response("unknown host", { status: 418 });
     return refuse(authorization) ?? route(request, url);
   }
@@ -205,7 +208,7 @@ export function fakeOci(options: FakeOciOptions = {}): FakeOci {
     );
     if (kind === "tags") return listTags(url);
     if (kind === "referrers") return listReferrers(url, reference);
-    if (kind === "blobs") return Response.redirect(`https://blobs.example/${reference}`, 307);
+    if (kind === "blobs") return Response.redirect(`${blobs}/${reference}`, 307);
     const { headStatus } = fake.options;
     if (request.method === "HEAD" && headStatus !== undefined) {
       return new Response(null, { status: headStatus });

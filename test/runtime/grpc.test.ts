@@ -5,12 +5,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ANSWER, type FakeGrpc, loopbackCertificate, serveGrpc } from "../fakes/grpc.ts";
 import { runCase, runtimes } from "./runtimes.ts";
-import { bundleForEdge, startWorker } from "./workerd.ts";
 
 let directory: string;
 let plain: FakeGrpc;
 let secure: FakeGrpc;
-let web: FakeGrpc;
 let silent: Server;
 const sockets = new Set<Socket>();
 
@@ -18,11 +16,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "dewy-grpc-"));
   const tls = await loopbackCertificate();
   await writeFile(join(directory, "ca.pem"), tls.cert);
-  [plain, secure, web] = await Promise.all([
-    serveGrpc(),
-    serveGrpc({ tls }),
-    serveGrpc({ http1: true }),
-  ]);
+  [plain, secure] = await Promise.all([serveGrpc(), serveGrpc({ tls })]);
   silent = createServer((socket) => {
     sockets.add(socket);
     socket.on("error", () => {});
@@ -33,7 +27,7 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const socket of sockets) socket.destroy();
   silent.close();
-  await Promise.all([plain, secure, web].map((server) => server.close()));
+  await Promise.all([plain, secure].map((server) => server.close()));
   await rm(directory, { recursive: true });
 });
 
@@ -61,35 +55,4 @@ describe.each(runtimes)("$name", (runtime) => {
     expect(server.reports.at(-1)).toMatchObject({ id: "id-1", err: "it crashed" });
     expect(server.connections() - connections).toBe(1);
   });
-});
-
-test("workerd speaks Connect and gRPC-Web, and explains that a plain gRPC server does not", async () => {
-  const urls = [web, plain].map(({ target }) => JSON.stringify(`grpc://${target}?no-tls=true`));
-  const worker = await startWorker(
-    await bundleForEdge(`
-      import { grpcInWorker } from "./test/runtime/grpc_worker.ts";
-      export default {
-        async fetch() {
-          try {
-            return Response.json(await grpcInWorker(${urls.join(", ")}));
-          } catch (error) {
-            return new Response(error.stack, { status: 500 });
-          }
-        },
-      };`),
-  );
-  try {
-    const text = await (await fetch(worker.url)).text();
-    expect(JSON.parse(text)).toEqual([
-      "by default: v1.2.3",
-      "connect: v1.2.3",
-      "grpc-web: v1.2.3",
-      expect.stringMatching(/does not speak Connect.*from a host, with protocol=grpc/),
-    ]);
-    expect(web.asked.map(({ protocol }) => protocol)).toEqual(["connect", "connect", "grpc-web"]);
-    expect(web.asked[0]?.headers.get("authorization")).toBe("Bearer s3cr3t");
-    expect(web.reports).toHaveLength(3);
-  } finally {
-    await worker.close();
-  }
 });

@@ -39,6 +39,9 @@ interface Unreleased {
 const MAX_UNRELEASED = 5;
 /** So many tags above the newest release are looked at. */
 const MAX_NEWER = 20;
+/** So many releases are read for a single question before the list is. */
+const MAX_READS = 10;
+const UNRELEASED = "without a release";
 
 /**
  * The tags and releases of a repository, polled as docs/github-polling.md says: the tags at every poll, the list of
@@ -48,6 +51,8 @@ export class GhrSource implements ReleaseSource {
   readonly #locator: GhrLocator;
   readonly #io: GhrSourceIo;
   #known: Knowledge | undefined;
+  /** What was read for the last single question, by tag; `undefined`: the tag has no release. */
+  readonly #read: Map<string, GitHubRelease | undefined> = new Map();
   /** Releases that would have been chosen, but had no artifact for us. */
   readonly #incomplete: Set<string> = new Set();
   /** Tags that are newer than the newest release that can be chosen, by tag; each has its own grace period. */
@@ -74,16 +79,77 @@ export class GhrSource implements ReleaseSource {
     if (this.#known !== undefined) this.#known.listDueAt = Number.NEGATIVE_INFINITY;
   }
 
+  /**
+   * Answers a single question without the list of releases: the tags that the policy prefers are looked up one by one, down
+   * to the first release that can be chosen. If that does not settle the answer, the list is read.
+   */
+  single(exclude: Iterable<string> = []): ReleaseSource {
+    if (this.#known !== undefined) return this;
+    return {
+      tags: (signal) => this.#tagsDownToNewest(exclude, signal),
+      release: (tag) => this.release(tag),
+    };
+  }
+
+  async *#tagsDownToNewest(
+    exclude: Iterable<string>,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<ListedTag> {
+    const found = await this.#io.repository.tags(signal);
+    const tags = [...(found?.tags.keys() ?? [])];
+    if (!(await this.#findNewest(tags, exclude, signal))) {
+      await this.#readList(found?.tags, signal);
+      yield* this.#listed();
+      return;
+    }
+    for (const tag of tags) {
+      const release = this.#read.get(tag);
+      const isMissing = release === undefined && this.#read.has(tag);
+      yield isMissing ? { tag, unusable: UNRELEASED } : { tag, preRelease: release?.prerelease };
+    }
+  }
+
+  /** Returns whether a release that was read is the newest one. */
+  async #findNewest(
+    tags: readonly string[],
+    exclude: Iterable<string>,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    const satisfies = await loadConstraint(this.#locator);
+    const passedOver = [...exclude];
+    const newestOf = (listed: readonly string[]): string | undefined => {
+      const newest = new NewestTag({ ...this.#locator, exclude: passedOver }, satisfies);
+      for (const tag of listed) newest.offer(tag, this.#read.get(tag)?.prerelease);
+      return newest.tag;
+    };
+    const backwards = [...tags].reverse();
+    this.#read.clear();
+    for (let reads = 0; ; reads += 1) {
+      const tag = newestOf(tags);
+      // Of equal versions, the one that GitHub lists first is chosen.
+      if (tag === undefined || tag !== newestOf(backwards)) return false;
+      if (this.#read.has(tag)) return true;
+      if (reads === MAX_READS) return false;
+      const release = await this.#io.repository.release(tag, signal);
+      this.#read.set(tag, release);
+      if (release === undefined) passedOver.push(tag);
+    }
+  }
+
   /** Lists the tags of all releases; asks GitHub first, unless polls are spaced. */
   async *tags(signal?: AbortSignal): AsyncGenerator<ListedTag> {
     if (!this.#isSpaced()) await this.#poll(signal);
+    yield* this.#listed();
+  }
+
+  *#listed(): Generator<ListedTag> {
     const known = this.#known;
     for (const release of known?.releases.values() ?? []) {
       if (release.draft) yield { tag: release.tag_name, unusable: "draft" };
       else yield { tag: release.tag_name, preRelease: release.prerelease };
     }
     for (const tag of known?.tags?.keys() ?? []) {
-      if (!known?.releases.has(tag)) yield { tag, unusable: "without a release" };
+      if (!known?.releases.has(tag)) yield { tag, unusable: UNRELEASED };
     }
   }
 
@@ -115,12 +181,12 @@ export class GhrSource implements ReleaseSource {
 
   /** The address for uploads to a listed release, from memory. */
   uploadUrl(id: string): string | undefined {
-    return [...(this.#known?.releases.values() ?? [])].find((known) => String(known.id) === id)
-      ?.upload_url;
+    const releases = [...(this.#known?.releases ?? this.#read).values()];
+    return releases.find((known) => String(known?.id) === id)?.upload_url;
   }
 
   #published(tag: string): GitHubRelease | undefined {
-    const release = this.#known?.releases.get(tag);
+    const release = (this.#known?.releases ?? this.#read).get(tag);
     return release?.draft ? undefined : release;
   }
 

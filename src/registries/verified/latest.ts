@@ -47,7 +47,7 @@ export async function latest(
   const policy = openPolicy(verified);
   const { verify: _, createHash: __, ...plain } = verified;
   const registry = openRegistry(url, plain);
-  const answer = await registry.resolve({ exclude, tag });
+  const answer = await registry.resolve({ exclude, tag, once: true });
   if (answer.kind !== "ready") return answer;
   const signal = options.signal ?? new AbortController().signal;
   return { ...answer, ...(await proveByDigest(answer, registry, policy, signal)) };

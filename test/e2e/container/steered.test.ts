@@ -110,11 +110,13 @@ describe.each(["docker", "podman"] as const)("steering dewy container with %s", 
       await operator.succeed("deploy", "v1.1.0");
       expect(await get(app)).toMatch(/^v1\.1\.0 /);
       expectNothingLost(await load.stop(), dewy.stderr());
-      expect(await operator.status()).toMatchObject({
-        mode: "container",
-        live: { tag: "v1.1.0" },
-        app: { health: "serving", wanted: 2, replicas: [{ tag: "v1.1.0" }, { tag: "v1.1.0" }] },
-      });
+      await expect
+        .poll(() => operator.status())
+        .toMatchObject({
+          mode: "container",
+          live: { tag: "v1.1.0" },
+          app: { health: "serving", wanted: 2, replicas: [{ tag: "v1.1.0" }, { tag: "v1.1.0" }] },
+        });
     });
   });
 });

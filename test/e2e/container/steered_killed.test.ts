@@ -77,12 +77,11 @@ describe.each(["docker", "podman"] as const)(
           await runningOnly(app, [to, to, to], about);
           if (load !== undefined) expectNothingLost(await load.stop(), about());
           expect(await get(app), about()).toMatch(to);
-          expect((await stateOf(app)).order).toBeUndefined();
+          await expect.poll(async () => (await stateOf(app)).order).toBeUndefined();
+          await expect
+            .poll(() => operator.status())
+            .toMatchObject({ live: { tag: to }, app: { health: "serving", wanted: REPLICAS } });
           const status = await operator.status();
-          expect(status).toMatchObject({
-            live: { tag: to },
-            app: { health: "serving", wanted: REPLICAS },
-          });
           // A replaced one may still be on its way out.
           const serving = status.app?.replicas?.filter(({ state }) => state === "serving");
           expect(serving?.map(({ tag }) => tag)).toEqual([to, to, to]);
@@ -114,10 +113,12 @@ describe.each(["docker", "podman"] as const)(
           await runningOnly(app, [OLD, OLD], next.stderr);
           expect(await get(app)).toMatch(/^v1\.0\.0 /);
           await operator.succeed("poll");
-          expect(await operator.status()).toMatchObject({
-            live: { tag: OLD },
-            waiting: [{ tag: NEW, why: "skipped" }],
-          });
+          await expect
+            .poll(() => operator.status())
+            .toMatchObject({
+              live: { tag: OLD },
+              waiting: [{ tag: NEW, why: "skipped" }],
+            });
         },
       );
     });

@@ -59,10 +59,12 @@ describe.each(["docker", "podman"] as const)("steering under load with %s", (eng
         await runningOnly(app, all, dewy.stderr);
         expect((await ids()).filter((id) => before.includes(id))).toEqual([]);
         expectNothingLost(await load.stop(), dewy.stderr());
-        expect(await operator.status()).toMatchObject({
-          live: { tag: NEW },
-          app: { health: "serving", wanted: replicas },
-        });
+        await expect
+          .poll(() => operator.status())
+          .toMatchObject({
+            live: { tag: NEW },
+            app: { health: "serving", wanted: replicas },
+          });
       },
     );
 
@@ -89,11 +91,13 @@ describe.each(["docker", "podman"] as const)("steering under load with %s", (eng
         expect((await update.answer).text).toMatch(/given up|superseded|v1\.0\.0/);
         await runningOnly(app, [OLD, OLD, OLD], dewy.stderr);
         expectNothingLost(await load.stop(), dewy.stderr());
-        expect(await operator.status()).toMatchObject({
-          live: { tag: OLD },
-          bad: [],
-          skipped: [{ tag: NEW, message: "wrong version" }],
-        });
+        await expect
+          .poll(() => operator.status())
+          .toMatchObject({
+            live: { tag: OLD },
+            bad: [],
+            skipped: [{ tag: NEW, message: "wrong version" }],
+          });
       },
     );
 
@@ -126,7 +130,7 @@ describe.each(["docker", "podman"] as const)("steering under load with %s", (eng
         await writeFile(settings, "");
         await runningOnly(app, [NEW, NEW], dewy.stderr);
         expectNothingLost(await load.stop(), dewy.stderr());
-        expect((await operator.status()).app?.health).toBe("serving");
+        await expect.poll(async () => (await operator.status()).app?.health).toBe("serving");
         expect(await operator.succeed("rollback")).toMatch(/to v1\.0\.0/);
         await runningOnly(app, [OLD, OLD], dewy.stderr);
       },

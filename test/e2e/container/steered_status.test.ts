@@ -80,10 +80,11 @@ describe.each(["docker", "podman"] as const)(
         const serving = status.app?.replicas?.filter(({ state }) => state === "serving");
         expect(serving).toMatchObject([{ container: replicas[1]?.container }]);
         expect(await operator.succeed("status")).toMatch(/degraded \(1 of 2\)|serving \(2 of 2\)/);
-        const entries = await operator.history("--event", "replica-lost");
-        expect(entries).toMatchObject([
-          { tag: OLD, container: lost?.container, reason: "it exited with exit code 9" },
-        ]);
+        await expect
+          .poll(() => operator.history("--event", "replica-lost"))
+          .toMatchObject([
+            { tag: OLD, container: lost?.container, reason: "it exited with exit code 9" },
+          ]);
         expect(await operator.succeed("history")).toMatch(/replica-lost.*exit code 9/);
         await runningOnly(app, [OLD, OLD], dewy.stderr);
         await until(

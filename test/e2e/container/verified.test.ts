@@ -8,7 +8,7 @@ import { missingEngine } from "../../peers/container_engine.ts";
 import { missingDockerRegistry } from "../../peers/docker_registry.ts";
 import type { Dewy, LogLine } from "../dewy.ts";
 import { deployed } from "../server/served_app.ts";
-import { get, NODE, steerContainers } from "./outcomes.ts";
+import { get, NODE, runningOnly, steerContainers } from "./outcomes.ts";
 import {
   type ContainerPeers,
   type ServedContainers,
@@ -100,7 +100,7 @@ describe.each(["docker", "podman"] as const)("signed images, with %s", (engine) 
       await app.operator.succeed("trust", "accept", "v1.1.0");
       await app.operator.run("poll");
       await deployed(dewy, "v1.1.0");
-      expect(await app.running()).toEqual(["v1.1.0"]);
+      await runningOnly(app, ["v1.1.0"], dewy.stderr);
     });
   });
 });

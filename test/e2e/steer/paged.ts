@@ -107,7 +107,9 @@ async function theFixWaitsForUnpin(app: PagedApp): Promise<void> {
   watched.dewy.child.kill("SIGINT");
   await watched.answer;
   expect(await app.answer()).toBe("v1.3.0");
-  expect(await operator.status()).toMatchObject({ live: { tag: "v1.3.0" }, waiting: [] });
+  await expect
+    .poll(() => operator.status())
+    .toMatchObject({ live: { tag: "v1.3.0" }, waiting: [] });
 }
 
 async function theHistoryTellsTheNight({ operator }: PagedApp): Promise<void> {

@@ -1,0 +1,61 @@
+import { latest, openArtifact, openRegistry, type RegistryOptions } from "../../../mod.ts";
+import { equal } from "../../runtime/check.ts";
+import type { Cases, Peers } from "../case.ts";
+import { assertReady, LINUX, rejects, textOf } from "../check.ts";
+
+const REGISTRY = "ghr://acme/app";
+
+function optionsOf({ github }: Peers, token = "ghp_writer"): RegistryOptions {
+  return { platform: LINUX, env: { GITHUB_API_URL: github }, token };
+}
+
+/** GitHub releases; downloads are redirected to another origin. */
+export const github: Cases = {
+  async "the newest release is found, and its artifact read from the storage"(peers) {
+    const { release, artifact } = assertReady(await latest(REGISTRY, optionsOf(peers)));
+    equal([release.tag, artifact.name], ["v1.10.0", "app_linux_amd64.tar.gz"], "newest");
+    equal(
+      artifact.digest,
+      "sha256:84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882",
+      "digest",
+    );
+    equal(await textOf(await openArtifact(artifact.url, optionsOf(peers))), "0123456789", "bytes");
+  },
+
+  async "a download resumes at the storage"(peers) {
+    const registry = openRegistry(REGISTRY, optionsOf(peers));
+    const { artifact } = assertReady(await registry.resolve());
+    equal(await textOf(await registry.open(artifact, { offset: 4 })), "456789", "rest");
+  },
+
+  async "an anonymous client gets the same answer"(peers) {
+    const { GITHUB_API_URL } = optionsOf(peers).env ?? {};
+    const options = { platform: LINUX, env: { GITHUB_API_URL } };
+    equal(assertReady(await latest(REGISTRY, options)).release.tag, "v1.10.0", "newest");
+  },
+
+  async "a repeated question is answered from memory"(peers) {
+    const statuses: unknown[] = [];
+    const registry = openRegistry(REGISTRY, {
+      ...optionsOf(peers),
+      emit: (event) => {
+        if (event.type === "request") statuses.push(event.status);
+      },
+    });
+    await registry.resolve();
+    const first = statuses.length;
+    equal(assertReady(await registry.resolve()).release.tag, "v1.10.0", "newest");
+    equal([...new Set(statuses.slice(first))], [304], "statuses");
+  },
+
+  async "wrong credentials and a missing repository are told apart"(peers) {
+    await rejects(latest(REGISTRY, optionsOf(peers, "wrong")), "credential", /wrong, expired/);
+    await rejects(latest("ghr://a/b", optionsOf(peers)), "not-found", /HTTP 404: Not Found; /);
+  },
+
+  async "an empty repository is an answer"() {
+    const fetch = async (): Promise<Response> => Response.json([]);
+    const answer = await latest("ghr://acme/empty", { platform: LINUX, env: {}, fetch });
+    equal(answer.kind === "none" && answer.reason, "empty", "reason");
+  },
+};
