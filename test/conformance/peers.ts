@@ -27,7 +27,7 @@ const ALLOWED = {
 
 export interface ServedPeers {
   peers: Peers;
-  /** What the peers have seen that must not be, and what is missing. */
+  /** Requests that must not be, and those that are missing. */
   complaints(): string[];
   close(): Promise<void>;
 }
