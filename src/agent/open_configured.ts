@@ -2,7 +2,7 @@ import type { CommonConfig } from "../cli/flags/common.ts";
 import type { ImageEvidence } from "../core/proof.ts";
 import type { Artifact, Registry } from "../core/types.ts";
 import type { LocatorBase } from "../registries/driver.ts";
-import { loadRegistry, prepare, type RegistryOptions } from "../registries/load.ts";
+import { loadRegistry, type Options, prepare } from "../registries/load.ts";
 import type { OciLocator } from "../registries/oci/locator.ts";
 import { withPollDeadline } from "../registries/timeout.ts";
 import type { CommandContext } from "./context.ts";
@@ -10,10 +10,7 @@ import type { CommandContext } from "./context.ts";
 type Config = Pick<CommonConfig, "registry" | "slot" | "calver">;
 
 /** `--slot` and `--calver` override the options of the registry's URL. */
-export function optionsOf(
-  { slot, calver }: Config,
-  { io, registries }: CommandContext,
-): RegistryOptions {
+export function optionsOf({ slot, calver }: Config, { io, registries }: CommandContext): Options {
   return { ...io, registries, slot, calver };
 }
 
