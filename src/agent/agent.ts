@@ -356,7 +356,7 @@ async function keepPolling(
     intervalMs: config.intervalMs,
     onWake: (listener) => {
       wake = listener;
-      // What other machines have been told before is no answer to a wake-up.
+      // An answer that other machines got before the wake-up may be too old.
       const refreshed: WakeListener = (given) => {
         registry.refresh?.();
         listener(given);
