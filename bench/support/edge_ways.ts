@@ -1,11 +1,11 @@
 // Ways to find the newest release of a repository, bundled for workerd by bench/edge.ts.
 import { Octokit } from "@octokit/rest";
-import { latest, openRegistry, type RegistryOptions } from "../../mod.ts";
+import { type EntryOptions, latest, openRegistry } from "../../src/entries/github.ts";
 
 const NEWEST = "v1.299.0";
 const REGISTRY = "ghr://acme/app";
 
-function optionsOf(url: string): RegistryOptions {
+function optionsOf(url: string): EntryOptions {
   return {
     platform: { os: "linux", arch: "amd64" },
     env: { GITHUB_API_URL: url },

@@ -4,17 +4,17 @@ import { bundleForEdge, startWorker, type Worker } from "../../test/runtime/work
 
 export type Call = readonly [name: string, ...args: unknown[]];
 
-/** Bundles everything that a module exports, minified, as a platform's own tool does. */
-export function bundleWorker(module?: string): Promise<string> {
-  const library =
-    module === undefined ? "const module = {}" : `import * as module from "${module}"`;
+/** Bundles functions of a module, all of them by default, minified as a platform's own tool does. */
+export function bundleWorker(module?: string, name?: string): Promise<string> {
+  const names = name === undefined ? "* as module" : `{ ${name} as only }`;
   return bundleForEdge(
-    `${library};
+    `${module === undefined ? "" : `import ${names} from "${module}";`}
+    const functions = ${module === undefined ? "{}" : name === undefined ? "module" : `{ ${name}: only }`};
     export default {
       async fetch(request) {
         const [name, ...args] = await request.json();
         try {
-          return Response.json(name === undefined ? 0 : await module[name](...args));
+          return Response.json(name === undefined ? 0 : await functions[name](...args));
         } catch (error) {
           return new Response(error.stack, { status: 500 });
         }
