@@ -124,12 +124,15 @@ export function registryContract(name: string, driver: ContractDriver): void {
       }
     });
 
-    unless("listing")("names every tag that it lists, those it does not choose as well", async () => {
-      const { registry } = await open([{ tag: "v1.0.0" }, { tag: "v0.9.0" }, { tag: "nightly" }]);
-      const tags = new Set<string>();
-      await registry.resolve({ onTag: (tag) => tags.add(tag) });
-      expect([...tags].sort()).toEqual(["nightly", "v0.9.0", "v1.0.0"]);
-    });
+    unless("listing")(
+      "names every tag that it lists, those it does not choose as well",
+      async () => {
+        const { registry } = await open([{ tag: "v1.0.0" }, { tag: "v0.9.0" }, { tag: "nightly" }]);
+        const tags = new Set<string>();
+        await registry.resolve({ onTag: (tag) => tags.add(tag) });
+        expect([...tags].sort()).toEqual(["nightly", "v0.9.0", "v1.0.0"]);
+      },
+    );
 
     unless("backdating")("reports when the release was published", async () => {
       const { release } = ready(await current([{ tag: "v1.0.0", createdAt: released(90) }]));
@@ -347,13 +350,16 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(release).toMatchObject({ tag, slot: "blue" });
     });
 
-    unless("listing")("gives the newest tag the same answer by its name as by the policy", async () => {
-      const { registry } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
-      const newest = await registry.resolve();
-      expect(await registry.resolve({ tag: "v1.1.0" })).toEqual(newest);
-      expect(await registry.resolve({ tag: "v1.0.0" })).toMatchObject({ kind: "ready" });
-      expect(await registry.resolve()).toEqual(newest);
-    });
+    unless("listing")(
+      "gives the newest tag the same answer by its name as by the policy",
+      async () => {
+        const { registry } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
+        const newest = await registry.resolve();
+        expect(await registry.resolve({ tag: "v1.1.0" })).toEqual(newest);
+        expect(await registry.resolve({ tag: "v1.0.0" })).toMatchObject({ kind: "ready" });
+        expect(await registry.resolve()).toEqual(newest);
+      },
+    );
 
     unless("listing")("names its nearest versions if it does not have a tag", async () => {
       const { registry } = await open(["v1.0.0", "v1.2.0", "v3.0.0"].map((tag) => ({ tag })));
@@ -388,20 +394,30 @@ export function registryContract(name: string, driver: ContractDriver): void {
       }
     });
 
-    unless("listing")("waits for the artifact of a tag as for that of the newest version", async () => {
-      const files = { "notes.txt": "n" };
-      const createdAt = released(29);
-      const { registry } = await open([{ tag: "v1.0.0", files, createdAt }, { tag: "v2.0.0" }]);
-      const answer = await registry.resolve({ tag: "v1.0.0" });
-      expect(answer).toMatchObject({ kind: "pending", tag: "v1.0.0", reason: "artifact-missing" });
-      expect(ready(await registry.resolve()).release.tag).toBe("v2.0.0");
-    });
+    unless("listing")(
+      "waits for the artifact of a tag as for that of the newest version",
+      async () => {
+        const files = { "notes.txt": "n" };
+        const createdAt = released(29);
+        const { registry } = await open([{ tag: "v1.0.0", files, createdAt }, { tag: "v2.0.0" }]);
+        const answer = await registry.resolve({ tag: "v1.0.0" });
+        expect(answer).toMatchObject({
+          kind: "pending",
+          tag: "v1.0.0",
+          reason: "artifact-missing",
+        });
+        expect(ready(await registry.resolve()).release.tag).toBe("v2.0.0");
+      },
+    );
 
-    unless("backdating", "listing")("reports that a tag has no artifact for this platform", async () => {
-      const { registry } = await open([{ tag: "v1.0.0", files: { "notes.txt": "n" } }]);
-      const answer = await registry.resolve({ tag: "v1.0.0" });
-      expect(answer).toMatchObject({ kind: "none", reason: "artifact-missing", tag: "v1.0.0" });
-    });
+    unless("backdating", "listing")(
+      "reports that a tag has no artifact for this platform",
+      async () => {
+        const { registry } = await open([{ tag: "v1.0.0", files: { "notes.txt": "n" } }]);
+        const answer = await registry.resolve({ tag: "v1.0.0" });
+        expect(answer).toMatchObject({ kind: "none", reason: "artifact-missing", tag: "v1.0.0" });
+      },
+    );
 
     it("does not find the tag of a deleted release", async () => {
       const { registry, remove } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
