@@ -1,16 +1,15 @@
+import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import { ROOT, run } from "./runtime/runtimes.ts";
 import { codeBlocks, documents } from "./support/documents.ts";
 
+const manifest = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8")) as {
+  exports: Readonly<Record<string, string>>;
+};
 const DENO = join(ROOT, "node_modules", ".bin", "deno");
-const ENTRIES = [
-  "mod.ts",
-  "src/registries/spi.ts",
-  "src/host/mod.ts",
-  "src/registries/verified/mod.ts",
-];
+const ENTRIES = Object.values(manifest.exports).filter((file) => file !== "./cli.ts");
 /** Uses the installed packages, so that no test queries a package registry. */
 const INSTALLED = ["--no-lock", "--node-modules-dir=manual"];
 /**

@@ -2,7 +2,7 @@ import type { CommonConfig } from "../cli/flags/common.ts";
 import type { ImageEvidence } from "../core/proof.ts";
 import type { Artifact, Registry } from "../core/types.ts";
 import type { LocatorBase } from "../registries/driver.ts";
-import { loadRegistry, prepare, type RegistryOptions } from "../registries/load.ts";
+import { loadRegistry, type Options, prepare } from "../registries/load.ts";
 import type { OciLocator } from "../registries/oci/locator.ts";
 import { withPollDeadline } from "../registries/timeout.ts";
 import type { CommandContext } from "./context.ts";
@@ -10,10 +10,7 @@ import type { CommandContext } from "./context.ts";
 type Config = Pick<CommonConfig, "registry" | "slot" | "calver">;
 
 /** `--slot` and `--calver` override the options of the registry's URL. */
-export function optionsOf(
-  { slot, calver }: Config,
-  { io, registries }: CommandContext,
-): RegistryOptions {
+export function optionsOf({ slot, calver }: Config, { io, registries }: CommandContext): Options {
   return { ...io, registries, slot, calver };
 }
 
@@ -36,8 +33,11 @@ export async function openConfigured(
 /** Returns a function that opens the registry at its first question, with the same limit. */
 export async function loadOpener(config: Config): Promise<(context: CommandContext) => Registry> {
   const { openRegistry } = await import("../registries/open.ts");
-  return (context) =>
-    withPollDeadline(openRegistry(config.registry, optionsOf(config, context)), context.clock);
+  return (context) => {
+    // The limit of a poll applies; a download may start later than the library's default allows.
+    const options = { ...optionsOf(config, context), timeoutMs: Number.POSITIVE_INFINITY };
+    return withPollDeadline(openRegistry(config.registry, options), context.clock);
+  };
 }
 
 /** Finds the signatures of an image, as resolved. */

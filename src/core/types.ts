@@ -249,4 +249,6 @@ export interface Registry {
    * late or missing, so poll as well. Never rejects; what fails is tried again with backoff.
    */
   watch?(options: { onChange: () => void; signal: AbortSignal }): Promise<void>;
+  /** Later answers are not older than this call. Absent where each answer is that of the moment. */
+  refresh?(): void;
 }

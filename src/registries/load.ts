@@ -5,6 +5,7 @@ import type { EventSink } from "../core/event.ts";
 import { nearest } from "../core/text.ts";
 import type { OpenOptions, Platform, Registry, ResolveOptions } from "../core/types.ts";
 import { declarePrintable, overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
+import type { ResponseCache } from "../http/response_cache.ts";
 import { normalizePlatform, runtimePlatform } from "../platform/platform.ts";
 import { loadConstraint } from "../version/load_constraint.ts";
 import type {
@@ -15,7 +16,6 @@ import type {
   RegistryLogin,
   RegistryTable,
 } from "./driver.ts";
-import { registries } from "./table.ts";
 import { inTime, withTimeout } from "./timeout.ts";
 
 /** Options of {@link openRegistry}, {@link latest}, {@link explain} and {@link openArtifact}. */
@@ -39,8 +39,14 @@ export interface RegistryOptions extends SchemeOptions {
    */
   token?: string | undefined;
   /**
+   * Keeps responses beyond this call, so that the next one sends conditional requests; see `dewy/cache`. GitHub's API
+   * supports them: with a token, an unchanged response does not count against its limit. Defaults to none.
+   */
+  cache?: ResponseCache | undefined;
+  /**
    * A limit in milliseconds on how long a question or the start of a download may take, retries included. If it is exceeded,
-   * the call rejects with a `RemoteError` of code `timeout`. Defaults to no limit beyond that of each request.
+   * the call rejects with a `RemoteError` of code `timeout`. Defaults to 10,000; `Infinity` leaves only the limits of each
+   * request.
    */
   timeoutMs?: number | undefined;
   /** Whether pre-releases count. Defaults to false. */
@@ -90,6 +96,7 @@ const CONTEXT_OPTIONS: Readonly<Record<ContextOption, true>> = {
   emit: true,
   signal: true,
   token: true,
+  cache: true,
   timeoutMs: true,
   registries: true,
   registryLogin: true,
@@ -116,12 +123,13 @@ type ContextOption =
   | Exclude<keyof ResolveOptions, "artifact" | "onTag" | "once">
   | "timeoutMs";
 
-export type Options = RegistryOptions & HostServices;
+/** With the table of the entry that was called; only `dewy` knows all registries. */
+export type Options = RegistryOptions & HostServices & { registries: RegistryTable };
 
 /** Opens a registry and loads its driver at once, so that errors in the environment show now. */
 export async function loadRegistry(
   url: string,
-  options: Options = {},
+  options: Options,
 ): Promise<{ registry: Registry; locator: LocatorBase }> {
   const { driver, locator, context } = prepare(url, options);
   await loadConstraint(locator);
@@ -133,7 +141,7 @@ export function prepare(
   url: string,
   options: Options,
 ): { driver: RegistryDriver; locator: LocatorBase; context: RegistryContext } {
-  const table = options.registries ?? registries;
+  const table = options.registries;
   const query = queryOf(options, table);
   const split = overlayQuery(splitRegistryUrl(url, table), query);
   const driver = findDriver(split, table);
@@ -151,12 +159,16 @@ function checkToken({ token }: Options, driver: RegistryDriver): void {
   );
 }
 
+/** The default of `timeoutMs` in the functions of the library. An agent has limits of its own. */
+export const LIBRARY_TIMEOUT_MS = 10_000;
+
 /** Streams the bytes behind an artifact URL, within `timeoutMs` until the stream begins. */
 export async function fetchArtifact(
   artifactUrl: string,
   options: Options & OpenOptions,
 ): Promise<ReadableStream<Uint8Array>> {
-  const { offset, validator, onValidator, signal, timeoutMs, clock = systemClock } = options;
+  const { offset, validator, onValidator, signal, clock = systemClock } = options;
+  const { timeoutMs = LIBRARY_TIMEOUT_MS } = options;
   return inTime(timeoutMs, clock, signal, "open the artifact", (limited) =>
     startArtifact(artifactUrl, options, { offset, validator, onValidator, signal: limited }),
   );
@@ -167,7 +179,7 @@ async function startArtifact(
   options: Options,
   open: OpenOptions,
 ): Promise<ReadableStream<Uint8Array>> {
-  const table = options.registries ?? registries;
+  const table = options.registries;
   queryOf(options, table);
   const split = splitUrl(artifactUrl, "the artifact URL");
   if (isWebAddress(split, options)) {
@@ -276,12 +288,14 @@ function contextOf(options: Options, driver?: RegistryDriver): RegistryContext {
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
     clock: options.clock ?? systemClock,
     emit: options.emit ?? (() => {}),
-    registries: options.registries ?? registries,
-    openArtifact: (url, open) => fetchArtifact(url, { ...options, token: undefined, ...open }),
+    openArtifact: (url, open) => {
+      const { timeoutMs = Number.POSITIVE_INFINITY } = options;
+      return fetchArtifact(url, { ...options, timeoutMs, token: undefined, ...open });
+    },
   };
 }
 
-function runtimeEnvironment(): Readonly<Record<string, string | undefined>> {
+export function runtimeEnvironment(): Readonly<Record<string, string | undefined>> {
   const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
   return process?.env ?? {};
 }

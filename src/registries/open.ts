@@ -5,20 +5,13 @@ import type {
   Resolution,
   ResolveOptions,
 } from "../core/types.ts";
-import { compileConstraint } from "../version/constraint.ts";
-import type { HostServices, LocatorBase, RegistryDriver } from "./driver.ts";
+import * as api from "./api.ts";
+import type { HostServices } from "./driver.ts";
 import { parseFileUrl } from "./file_locator.ts";
-import {
-  fetchArtifact,
-  ownEntry,
-  prepare,
-  type RegistryOptions,
-  splitRegistryUrl,
-  unsupported,
-} from "./load.ts";
+import { fetchArtifact, type Options, type RegistryOptions, splitRegistryUrl } from "./load.ts";
 import { type RegistryLocator, registries } from "./table.ts";
-import { withTimeout } from "./timeout.ts";
 
+export { explainRegistry } from "./api.ts";
 export type { RegistryOptions, SchemeOptions } from "./load.ts";
 
 /**
@@ -38,13 +31,10 @@ export type { RegistryOptions, SchemeOptions } from "./load.ts";
  */
 export function parseRegistryUrl(url: string): RegistryLocator {
   const split = splitRegistryUrl(url, registries);
-  const driver = ownEntry(registries, split.scheme);
-  if (driver === undefined && split.scheme !== "file") {
-    throw unsupported(split, registries, ["file"]);
-  }
-  const locator = driver === undefined ? parseFileUrl(split) : driver.parse(split);
-  checkConstraint(locator);
-  return locator as RegistryLocator;
+  if (split.scheme !== "file") return api.parseUrl(url, registries, ["file"]) as RegistryLocator;
+  const locator = parseFileUrl(split);
+  api.checkConstraint(locator);
+  return locator;
 }
 
 /**
@@ -64,36 +54,12 @@ export function parseRegistryUrl(url: string): RegistryLocator {
  * ```
  */
 export function openRegistry(url: string, options: RegistryOptions & HostServices = {}): Registry {
-  const { driver, locator, context } = prepare(url, options);
-  checkConstraint(locator);
-  let opened: Promise<Registry> | undefined;
-  const registry = lazyRegistry(driver, () => {
-    opened ??= Promise.resolve(driver.open(locator, context));
-    return opened;
-  });
-  return withTimeout(registry, options.timeoutMs, context.clock);
+  return api.openRegistry(url, withAll(options));
 }
 
-function checkConstraint({ constraint, calver, preRelease }: LocatorBase): void {
-  if (constraint !== "") compileConstraint(constraint, { calver, preRelease });
-}
-
-type Method = (...args: unknown[]) => unknown;
-
-/** A registry that is opened at the first call of one of its methods. */
-function lazyRegistry(driver: RegistryDriver, opened: () => Promise<Registry>): Registry {
-  const methods = driver.features.filter((feature) => feature !== "anyPlatform");
-  const optional = methods.map((name): [string, Method] => [
-    name,
-    async (...args) =>
-      ((await opened()) as unknown as Readonly<Record<string, Method>>)[name]?.(...args),
-  ]);
-  return {
-    anyPlatform: driver.features.includes("anyPlatform"),
-    resolve: async (options) => (await opened()).resolve(options),
-    open: async (artifact, options) => (await opened()).open(artifact, options),
-    ...Object.fromEntries(optional),
-  };
+/** Any registry that needs no host, unless the options name others. */
+function withAll<O extends RegistryOptions>(options: O): O & Options {
+  return { ...options, registries: options.registries ?? registries };
 }
 
 /**
@@ -119,9 +85,7 @@ export function latest(
   url: string,
   options: RegistryOptions & HostServices & Pick<ResolveOptions, "exclude" | "tag"> = {},
 ): Promise<Resolution> {
-  return Promise.resolve().then(() =>
-    openRegistry(url, options).resolve({ exclude: options.exclude, tag: options.tag, once: true }),
-  );
+  return api.latest(url, withAll(options));
 }
 
 /**
@@ -146,17 +110,7 @@ export async function explain(
   url: string,
   options: RegistryOptions & HostServices & Pick<ResolveOptions, "exclude" | "tag"> = {},
 ): Promise<Explanation> {
-  const { exclude, tag } = options;
-  return explainRegistry(openRegistry(url, options), { exclude, tag });
-}
-
-export async function explainRegistry(
-  registry: Registry,
-  options: ResolveOptions = {},
-): Promise<Explanation> {
-  const { explanation, ...resolution } = await registry.resolve({ ...options, explain: true });
-  if (explanation === undefined) throw new TypeError("the registry explains nothing");
-  return { ...explanation, resolution };
+  return api.explain(url, withAll(options));
 }
 
 /**
@@ -182,5 +136,5 @@ export async function openArtifact(
   artifactUrl: string,
   options: RegistryOptions & HostServices & OpenOptions = {},
 ): Promise<ReadableStream<Uint8Array>> {
-  return fetchArtifact(artifactUrl, options);
+  return fetchArtifact(artifactUrl, withAll(options));
 }

@@ -8,7 +8,12 @@ import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { DewyError } from "../../src/core/error.ts";
 import type { Artifact, Registry, Resolution } from "../../src/core/types.ts";
-import { explainRegistry, openRegistry, type RegistryOptions } from "../../src/registries/open.ts";
+import {
+  explainRegistry,
+  latest,
+  openRegistry,
+  type RegistryOptions,
+} from "../../src/registries/open.ts";
 import { GRACE_MS } from "../../src/resolve/resolve.ts";
 import { readFilesOf } from "../../src/verify/read_files.ts";
 import { fakeClock } from "../fakes/clock.ts";
@@ -72,6 +77,8 @@ export const CONTRACT_NOW: number = Date.UTC(2026, 5, 1, 12);
 
 const ARTIFACT = "app_linux_amd64.tar.gz";
 const MINUTE = 60_000;
+/** For clocks that skip pauses, and would skip the limit of a question as well. */
+const UNLIMITED = { timeoutMs: Number.POSITIVE_INFINITY };
 
 /** Declares the tests of a driver. */
 export function registryContract(name: string, driver: ContractDriver): void {
@@ -512,10 +519,28 @@ export function registryContract(name: string, driver: ContractDriver): void {
       await expect(answer).rejects.toMatchObject({ code: "aborted" });
     });
 
+    unless("network")("gives up a silent server after ten seconds by default", async () => {
+      const made = await driver.setup();
+      const clock = fakeClock({ now: now() });
+      const options = { ...made.options, fetch: silence, clock };
+      const answer = expect(latest(made.url, options)).rejects.toMatchObject({
+        code: "timeout",
+        message: expect.stringContaining("within 10 s"),
+      });
+      await clock.sleeping(10_000);
+      clock.advance(10_000);
+      await answer;
+    });
+
     unless("network")("times out if the server never answers", async () => {
       const made = await driver.setup();
       const clock = fakeClock({ now: now(), skipUpTo: 10 * MINUTE });
-      const registry = openRegistry(made.url, { ...made.options, fetch: silence, clock });
+      const registry = openRegistry(made.url, {
+        ...made.options,
+        fetch: silence,
+        clock,
+        ...UNLIMITED,
+      });
       await expect(registry.resolve()).rejects.toMatchObject({ code: "timeout", retryable: true });
     });
 
@@ -525,7 +550,12 @@ export function registryContract(name: string, driver: ContractDriver): void {
         const made = await driver.setup();
         const clock = fakeClock({ now: now(), skipUpTo: 10 * MINUTE });
         const down = async (): Promise<Response> => new Response("down", { status: 503 });
-        const registry = openRegistry(made.url, { ...made.options, fetch: down, clock });
+        const registry = openRegistry(made.url, {
+          ...made.options,
+          fetch: down,
+          clock,
+          ...UNLIMITED,
+        });
         for (const options of [{}, { tag: "v1.0.0" }]) {
           await expect(registry.resolve(options)).rejects.toMatchObject({
             code: "remote",

@@ -2,6 +2,7 @@ import { describe } from "vitest";
 import { ConfigError, DewyError } from "../../src/core/error.ts";
 import { loadRegistry } from "../../src/registries/load.ts";
 import { openArtifact, openRegistry, type RegistryOptions } from "../../src/registries/open.ts";
+import { registries } from "../../src/registries/table.ts";
 import { fakeClock } from "../fakes/clock.ts";
 import { fetchOf } from "../fakes/handler.ts";
 import { type FakeS3, fakeS3 } from "../fakes/s3.ts";
@@ -12,7 +13,7 @@ const NOW = Date.UTC(2026, 5, 1, 12);
 
 /** What a registry's URL stands for, but for how it is written. */
 async function meaning(url: string, calver = ""): Promise<object> {
-  const { locator } = await loadRegistry(url, { calver, env: {} });
+  const { locator } = await loadRegistry(url, { calver, env: {}, registries });
   return { ...locator, url: "" };
 }
 

@@ -17,6 +17,7 @@ import {
 import { nextLink, parseJson } from "../../http/json.ts";
 import { openRange, type RangeOptions } from "../../http/range.ts";
 import { guardRedirects, type ResolveHost } from "../../http/redirect.ts";
+import type { ResponseCache } from "../../http/response_cache.ts";
 import { type GitHubAuth, githubAuth } from "./auth.ts";
 import { type RateLimit, type RateWatch, watchRateLimit } from "./rate_limit.ts";
 import { parseWire, type Schema } from "./schema.ts";
@@ -29,6 +30,8 @@ export interface GitHubContext extends Pick<Context, "env" | "fetch" | "clock" |
   readTextFile?: Context["readTextFile"];
   /** Looks up the addresses of a host; absent on the edge. */
   resolveHost?: ResolveHost;
+  /** Keeps responses beyond this client. Defaults to none. */
+  cache?: ResponseCache | undefined;
 }
 
 export interface GitHubGetOptions {
@@ -170,7 +173,7 @@ export class GitHubClient {
     const headers: Record<string, string> =
       known === undefined ? {} : { "if-none-match": known.etag };
     const answer = await this.#authorized(
-      { url, headers, accept: [304, ...missing], signal },
+      { url, headers, accept: [304, ...missing], cacheable: true, signal },
       (ready) => this.#http.text(ready, MAX_PAGE_BYTES),
     );
     this.#rate.observe(answer.headers);

@@ -8,7 +8,8 @@ import { readFilesOf } from "../../verify/read_files.ts";
 import { VERIFIERS } from "../../verify/table.ts";
 import type { CreateHash, Subject, VerifyContext } from "../../verify/types.ts";
 import type { HostServices } from "../driver.ts";
-import { fetchArtifact, type RegistryOptions } from "../load.ts";
+import type { RegistryOptions } from "../load.ts";
+import { openArtifact } from "../open.ts";
 
 /** Options of {@link latest} and {@link openArtifact}. */
 export interface VerifyOptions extends RegistryOptions, HostServices {
@@ -70,9 +71,9 @@ export function openPolicy({ verify, createHash, ...options }: VerifyOptions): O
 
 export function openFile(
   { url }: Artifact,
-  options: Parameters<typeof fetchArtifact>[1],
+  options: Parameters<typeof openArtifact>[1],
 ): Promise<ReadableStream<Uint8Array>> {
-  return fetchArtifact(url, options);
+  return openArtifact(url, options);
 }
 
 function rulesOf(verify: VerifyOptions["verify"]): readonly VerifyRule[] {

@@ -9,6 +9,7 @@ import { prepare } from "../../../src/registries/load.ts";
 import { openImageEvidence } from "../../../src/registries/oci/evidence.ts";
 import type { OciLocator } from "../../../src/registries/oci/locator.ts";
 import { openRegistry } from "../../../src/registries/open.ts";
+import { registries } from "../../../src/registries/table.ts";
 import { imageSubject } from "../../../src/verify/image_subject.ts";
 import { sigstore } from "../../../src/verify/sigstore/driver.ts";
 import { type Served, serveFetch } from "../../fakes/serve.ts";
@@ -103,7 +104,7 @@ describe.skipIf(missing !== undefined)(
         const verify = async (name: string): Promise<Proof> => {
           const platform = { os: "linux", arch: "amd64" };
           const io = await createHostIo({ env: {}, platform });
-          const { locator, context } = prepare(`img://${host}/${name}`, io);
+          const { locator, context } = prepare(`img://${host}/${name}`, { ...io, registries });
           const answer = await openRegistry(`img://${host}/${name}`, io).resolve();
           if (answer.kind !== "ready" || locator.type !== "oci") throw new Error("no image");
           const evidence = openImageEvidence(locator as OciLocator, context)(answer.artifact);

@@ -35,7 +35,7 @@ beforeAll(async () => {
   instance = await fakeSigstore();
 });
 
-type Options = Parameters<typeof prepare>[1];
+type Options = Omit<Parameters<typeof prepare>[1], "registries">;
 
 interface Opened {
   image: Artifact;
@@ -43,7 +43,7 @@ interface Opened {
 }
 
 async function openWith(url: string, options: Options): Promise<Opened> {
-  const given: Options = { registries: { img }, platform: PLATFORM, ...options };
+  const given = { platform: PLATFORM, ...options, registries: { img } };
   const found = await openRegistry(url, given).resolve();
   if (found.kind !== "ready") throw new Error(JSON.stringify(found));
   const { locator, context } = prepare(url, given);
@@ -56,6 +56,7 @@ const open = (fake: FakeOci): Promise<Opened> =>
     env: {},
     fetch: fake.fetch,
     clock: fakeClock({ skipUpTo: 10_000 }),
+    timeoutMs: Number.POSITIVE_INFINITY,
     emit: () => {},
   });
 

@@ -1,0 +1,50 @@
+/**
+ * The library for one kind of registry, S3 and compatible services:
+ * the functions of `dewy` without the clients of the others.
+ *
+ * @module
+ */
+import * as api from "../registries/api.ts";
+import { fetchArtifact } from "../registries/load.ts";
+import { s3 } from "../registries/s3/driver.ts";
+import type { S3Locator } from "../registries/s3/locator.ts";
+
+export { DewyError } from "../core/error.ts";
+export type { EntryApi, EntryOptions, TagOptions } from "../registries/api.ts";
+export { type S3Locator, s3 };
+
+/** The types of these functions. */
+export type Api = api.EntryApi<S3Locator, "region" | "endpoint">;
+const registries = { s3 };
+
+/**
+ * Resolves the newest version, as `latest` of `dewy` does.
+ *
+ * @example
+ * ```ts
+ * import { latest } from "dewy/s3";
+ *
+ * const answer = await latest("s3://eu-west-1/my-releases/myapp", {
+ *   platform: { os: "linux", arch: "amd64" },
+ *   env: {},
+ *   fetch: async () =>
+ *     new Response("<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"),
+ * });
+ * if (answer.kind !== "none") throw new Error(answer.kind);
+ * ```
+ */
+export const latest: Api["latest"] = /* @__PURE__ */ api.bind(registries, api.latest);
+/** Explains every tag and file, as `explain` of `dewy` does. */
+export const explain: Api["explain"] = /* @__PURE__ */ api.bind(registries, api.explain);
+/** Opens a registry that you ask repeatedly, as `openRegistry` of `dewy` does. */
+export const openRegistry: Api["openRegistry"] = /* @__PURE__ */ api.bind(
+  registries,
+  api.openRegistry,
+);
+/** Streams the bytes behind an artifact URL, as `openArtifact` of `dewy` does. */
+export const openArtifact: Api["openArtifact"] = /* @__PURE__ */ api.bind(
+  registries,
+  fetchArtifact,
+);
+/** Reads a registry URL without a request, as `parseRegistryUrl` of `dewy` does. */
+export const parseRegistryUrl: Api["parseRegistryUrl"] = /* @__PURE__ */ api.bindParser(registries);
