@@ -242,7 +242,6 @@ const EDGE_PACKAGES = new Set([
   "@connectrpc/connect",
   "@connectrpc/connect-web",
   "@noble/hashes",
-  "fast-xml-parser",
   "jose",
   "semver",
   "valibot",

@@ -8,6 +8,7 @@ import type {
 import { compileConstraint } from "../version/constraint.ts";
 import type { HostServices, LocatorBase, RegistryDriver, RegistryTable } from "./driver.ts";
 import {
+  LIBRARY_TIMEOUT_MS,
   type Options,
   ownEntry,
   prepare,
@@ -16,6 +17,7 @@ import {
   splitRegistryUrl,
   unsupported,
 } from "./load.ts";
+import { singleFlight } from "./single_flight.ts";
 import { withTimeout } from "./timeout.ts";
 
 /** The options of an entry: those that all registries have, and those of its own scheme in `K`. */
@@ -72,14 +74,15 @@ export function parseUrl(
 }
 
 export function openRegistry(url: string, options: Options): Registry {
-  const { driver, locator, context } = prepare(url, options);
+  const { timeoutMs = LIBRARY_TIMEOUT_MS } = options;
+  const { driver, locator, context } = prepare(url, { ...options, timeoutMs });
   checkConstraint(locator);
   let opened: Promise<Registry> | undefined;
   const registry = lazyRegistry(driver, () => {
     opened ??= Promise.resolve(driver.open(locator, context));
     return opened;
   });
-  return withTimeout(registry, options.timeoutMs, context.clock);
+  return withTimeout(registry, timeoutMs, context.clock);
 }
 
 export function checkConstraint({ constraint, calver, preRelease }: LocatorBase): void {
@@ -104,10 +107,15 @@ function lazyRegistry(driver: RegistryDriver, opened: () => Promise<Registry>): 
   };
 }
 
-/** Errors in the URL reject as well, so that there is one way to handle them. */
+/**
+ * Errors in the URL reject as well, so that there is one way to handle them. Callers that ask the same thing at the same
+ * time share one question.
+ */
 export async function latest(url: string, options: Options & TagOptions): Promise<Resolution> {
-  const { exclude, tag } = options;
-  return openRegistry(url, options).resolve({ exclude, tag, once: true });
+  const exclude = options.exclude && [...options.exclude];
+  return singleFlight(url, { ...options, exclude }, async (asked) =>
+    openRegistry(url, asked).resolve({ exclude, tag: asked.tag, once: true }),
+  );
 }
 
 export async function explain(url: string, options: Options & TagOptions): Promise<Explanation> {

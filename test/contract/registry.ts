@@ -8,7 +8,12 @@ import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { DewyError } from "../../src/core/error.ts";
 import type { Artifact, Registry, Resolution } from "../../src/core/types.ts";
-import { explainRegistry, openRegistry, type RegistryOptions } from "../../src/registries/open.ts";
+import {
+  explainRegistry,
+  latest,
+  openRegistry,
+  type RegistryOptions,
+} from "../../src/registries/open.ts";
 import { GRACE_MS } from "../../src/resolve/resolve.ts";
 import { readFilesOf } from "../../src/verify/read_files.ts";
 import { fakeClock } from "../fakes/clock.ts";
@@ -72,6 +77,8 @@ export const CONTRACT_NOW: number = Date.UTC(2026, 5, 1, 12);
 
 const ARTIFACT = "app_linux_amd64.tar.gz";
 const MINUTE = 60_000;
+/** For clocks that skip pauses, and would skip the limit of a question as well. */
+const UNLIMITED = { timeoutMs: Number.POSITIVE_INFINITY };
 
 /** Declares the tests of a driver. */
 export function registryContract(name: string, driver: ContractDriver): void {
@@ -124,12 +131,15 @@ export function registryContract(name: string, driver: ContractDriver): void {
       }
     });
 
-    unless("listing")("names every tag that it lists, those it does not choose as well", async () => {
-      const { registry } = await open([{ tag: "v1.0.0" }, { tag: "v0.9.0" }, { tag: "nightly" }]);
-      const tags = new Set<string>();
-      await registry.resolve({ onTag: (tag) => tags.add(tag) });
-      expect([...tags].sort()).toEqual(["nightly", "v0.9.0", "v1.0.0"]);
-    });
+    unless("listing")(
+      "names every tag that it lists, those it does not choose as well",
+      async () => {
+        const { registry } = await open([{ tag: "v1.0.0" }, { tag: "v0.9.0" }, { tag: "nightly" }]);
+        const tags = new Set<string>();
+        await registry.resolve({ onTag: (tag) => tags.add(tag) });
+        expect([...tags].sort()).toEqual(["nightly", "v0.9.0", "v1.0.0"]);
+      },
+    );
 
     unless("backdating")("reports when the release was published", async () => {
       const { release } = ready(await current([{ tag: "v1.0.0", createdAt: released(90) }]));
@@ -347,13 +357,16 @@ export function registryContract(name: string, driver: ContractDriver): void {
       expect(release).toMatchObject({ tag, slot: "blue" });
     });
 
-    unless("listing")("gives the newest tag the same answer by its name as by the policy", async () => {
-      const { registry } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
-      const newest = await registry.resolve();
-      expect(await registry.resolve({ tag: "v1.1.0" })).toEqual(newest);
-      expect(await registry.resolve({ tag: "v1.0.0" })).toMatchObject({ kind: "ready" });
-      expect(await registry.resolve()).toEqual(newest);
-    });
+    unless("listing")(
+      "gives the newest tag the same answer by its name as by the policy",
+      async () => {
+        const { registry } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
+        const newest = await registry.resolve();
+        expect(await registry.resolve({ tag: "v1.1.0" })).toEqual(newest);
+        expect(await registry.resolve({ tag: "v1.0.0" })).toMatchObject({ kind: "ready" });
+        expect(await registry.resolve()).toEqual(newest);
+      },
+    );
 
     unless("listing")("names its nearest versions if it does not have a tag", async () => {
       const { registry } = await open(["v1.0.0", "v1.2.0", "v3.0.0"].map((tag) => ({ tag })));
@@ -388,20 +401,30 @@ export function registryContract(name: string, driver: ContractDriver): void {
       }
     });
 
-    unless("listing")("waits for the artifact of a tag as for that of the newest version", async () => {
-      const files = { "notes.txt": "n" };
-      const createdAt = released(29);
-      const { registry } = await open([{ tag: "v1.0.0", files, createdAt }, { tag: "v2.0.0" }]);
-      const answer = await registry.resolve({ tag: "v1.0.0" });
-      expect(answer).toMatchObject({ kind: "pending", tag: "v1.0.0", reason: "artifact-missing" });
-      expect(ready(await registry.resolve()).release.tag).toBe("v2.0.0");
-    });
+    unless("listing")(
+      "waits for the artifact of a tag as for that of the newest version",
+      async () => {
+        const files = { "notes.txt": "n" };
+        const createdAt = released(29);
+        const { registry } = await open([{ tag: "v1.0.0", files, createdAt }, { tag: "v2.0.0" }]);
+        const answer = await registry.resolve({ tag: "v1.0.0" });
+        expect(answer).toMatchObject({
+          kind: "pending",
+          tag: "v1.0.0",
+          reason: "artifact-missing",
+        });
+        expect(ready(await registry.resolve()).release.tag).toBe("v2.0.0");
+      },
+    );
 
-    unless("backdating", "listing")("reports that a tag has no artifact for this platform", async () => {
-      const { registry } = await open([{ tag: "v1.0.0", files: { "notes.txt": "n" } }]);
-      const answer = await registry.resolve({ tag: "v1.0.0" });
-      expect(answer).toMatchObject({ kind: "none", reason: "artifact-missing", tag: "v1.0.0" });
-    });
+    unless("backdating", "listing")(
+      "reports that a tag has no artifact for this platform",
+      async () => {
+        const { registry } = await open([{ tag: "v1.0.0", files: { "notes.txt": "n" } }]);
+        const answer = await registry.resolve({ tag: "v1.0.0" });
+        expect(answer).toMatchObject({ kind: "none", reason: "artifact-missing", tag: "v1.0.0" });
+      },
+    );
 
     it("does not find the tag of a deleted release", async () => {
       const { registry, remove } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
@@ -496,10 +519,28 @@ export function registryContract(name: string, driver: ContractDriver): void {
       await expect(answer).rejects.toMatchObject({ code: "aborted" });
     });
 
+    unless("network")("gives up a silent server after ten seconds by default", async () => {
+      const made = await driver.setup();
+      const clock = fakeClock({ now: now() });
+      const options = { ...made.options, fetch: silence, clock };
+      const answer = expect(latest(made.url, options)).rejects.toMatchObject({
+        code: "timeout",
+        message: expect.stringContaining("within 10 s"),
+      });
+      await clock.sleeping(10_000);
+      clock.advance(10_000);
+      await answer;
+    });
+
     unless("network")("times out if the server never answers", async () => {
       const made = await driver.setup();
       const clock = fakeClock({ now: now(), skipUpTo: 10 * MINUTE });
-      const registry = openRegistry(made.url, { ...made.options, fetch: silence, clock });
+      const registry = openRegistry(made.url, {
+        ...made.options,
+        fetch: silence,
+        clock,
+        ...UNLIMITED,
+      });
       await expect(registry.resolve()).rejects.toMatchObject({ code: "timeout", retryable: true });
     });
 
@@ -509,7 +550,12 @@ export function registryContract(name: string, driver: ContractDriver): void {
         const made = await driver.setup();
         const clock = fakeClock({ now: now(), skipUpTo: 10 * MINUTE });
         const down = async (): Promise<Response> => new Response("down", { status: 503 });
-        const registry = openRegistry(made.url, { ...made.options, fetch: down, clock });
+        const registry = openRegistry(made.url, {
+          ...made.options,
+          fetch: down,
+          clock,
+          ...UNLIMITED,
+        });
         for (const options of [{}, { tag: "v1.0.0" }]) {
           await expect(registry.resolve(options)).rejects.toMatchObject({
             code: "remote",

@@ -346,7 +346,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
     {
       name: "ca-file",
       value: "<path>",
-      commands: CONNECTED,
+      commands: [...CONNECTED, ...FLEET, ...CACHE],
       description: "PEM file of additional CA certificates to trust",
     },
   ],
@@ -541,8 +541,8 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "member-ttl",
       value: "<duration>",
       commands: ["fleet status"],
-      description: "How long a host may be silent before it counts as gone, as on the hosts",
-      default: 10 * MINUTE,
+      description:
+        "How long a host may be silent before it counts as gone (default: as on the host that began the rollout; 10m)",
     },
     {
       name: "message",

@@ -74,7 +74,7 @@ function resolutionOf(answer: ReadAnswer, url: string, context: AnswerContext): 
   const createdAt = answer.createdAt === undefined ? undefined : new Date(answer.createdAt);
   const resolve = (file: FileBody): AnsweredFile => ({
     ...file,
-    url: absolute(file.url ?? "", url),
+    url: absolute(file.url, url),
   });
   const artifact = kind === "ready" && answer.artifact ? resolve(answer.artifact) : undefined;
   const files = answer.files?.map(resolve);

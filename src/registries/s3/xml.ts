@@ -1,105 +1,77 @@
-import { XMLParser } from "fast-xml-parser";
-import * as v from "valibot";
-
-// Numbers stay text, since a key such as "007" is not a number, and spaces are kept.
-const parser = new XMLParser({
-  ignoreAttributes: true,
-  parseTagValue: false,
-  trimValues: false,
-  processEntities: true,
-  // Also decodes numeric character references such as &#13;.
-  htmlEntities: true,
-  isArray: (name) => name === "Contents" || name === "CommonPrefixes",
-});
+import { readXml, type XmlElement } from "./xml_reader.ts";
 
 /** A page of 1,000 objects has some 20,000. A parsed tag takes far more memory than its text. */
 const MAX_TAGS = 400_000;
 
-const Listing = v.object({
-  ListBucketResult: v.object({
-    EncodingType: v.optional(v.string()),
-    IsTruncated: v.picklist(["true", "false"]),
-    NextContinuationToken: v.optional(v.string()),
-    CommonPrefixes: v.optional(v.array(v.object({ Prefix: v.string() })), []),
-    Contents: v.optional(
-      v.array(
-        v.object({
-          Key: v.string(),
-          Size: v.pipe(v.string(), v.regex(/^\d{1,15}$/), v.transform(Number)),
-          ETag: v.optional(v.string(), ""),
-          LastModified: v.pipe(
-            v.string(),
-            v.transform((text) => new Date(text)),
-            v.date(),
-          ),
-        }),
-      ),
-      [],
-    ),
-  }),
-});
+export interface S3Object {
+  key: string;
+  size: number;
+  etag: string;
+  lastModified: Date;
+}
 
-const ErrorBody = v.object({
-  Error: v.object({
-    Code: v.optional(v.string(), ""),
-    Message: v.optional(v.string(), ""),
-    Region: v.optional(v.string(), ""),
-  }),
-});
+export interface S3Page {
+  prefixes: string[];
+  objects: S3Object[];
+  /** The token of the next page. */
+  next: string | undefined;
+}
 
 /**
  * Returns a page, or its problem as a sentence.
  * https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html#API_ListObjectsV2_ResponseSyntax
  */
-export function parseListing(xml: string) {
-  // The parser closes open tags, but a truncated listing must not look complete.
+export function parseListing(xml: string): S3Page | string {
   if (!xml.trimEnd().endsWith("</ListBucketResult>")) return "it is not a complete listing";
   if (countTags(xml) > MAX_TAGS) return `it has more than ${MAX_TAGS} XML tags`;
-  const parsed = v.safeParse(Listing, parse(xml));
-  if (!parsed.success) {
-    const [issue] = parsed.issues;
-    return `${v.getDotPath(issue) ?? "it"} is not as expected`;
+  const result = readXml(xml);
+  if (result?.name !== "ListBucketResult") return "it is not well-formed XML";
+  const isTruncated = textOf(result, "IsTruncated");
+  if (isTruncated !== "true" && isTruncated !== "false") return unexpected("IsTruncated");
+  const next = isTruncated === "true" ? textOf(result, "NextContinuationToken") : undefined;
+  if (isTruncated === "true" && !next) return "it is truncated, but has no continuation token";
+  const isEncoded = textOf(result, "EncodingType") === "url";
+  const decode = isEncoded ? decodeUrl : (text: string): string => text;
+  const page: S3Page = { prefixes: [], objects: [], next };
+  for (const entry of result.children) {
+    if (entry.name === "CommonPrefixes") {
+      const prefix = textOf(entry, "Prefix");
+      if (prefix === undefined) return unexpected("CommonPrefixes.Prefix");
+      page.prefixes.push(decode(prefix));
+    } else if (entry.name === "Contents") {
+      const key = textOf(entry, "Key");
+      const size = textOf(entry, "Size") ?? "";
+      const lastModified = new Date(textOf(entry, "LastModified") ?? "");
+      if (key === undefined) return unexpected("Contents.Key");
+      if (!/^\d{1,15}$/.test(size)) return unexpected("Contents.Size");
+      if (Number.isNaN(lastModified.getTime())) return unexpected("Contents.LastModified");
+      const etag = textOf(entry, "ETag") ?? "";
+      page.objects.push({ key: decode(key), size: Number(size), etag, lastModified });
+    }
   }
-  const result = parsed.output.ListBucketResult;
-  if (result.IsTruncated === "true" && !result.NextContinuationToken) {
-    return "it is truncated, but has no continuation token";
-  }
-  const decode = result.EncodingType === "url" ? decodeUrl : (text: string): string => text;
-  return {
-    prefixes: result.CommonPrefixes.map((entry) => decode(entry.Prefix)),
-    objects: result.Contents.map((entry) => ({
-      key: decode(entry.Key),
-      size: entry.Size,
-      etag: entry.ETag,
-      lastModified: entry.LastModified,
-    })),
-    next: result.IsTruncated === "true" ? result.NextContinuationToken : undefined,
-  };
+  return page;
 }
 
-export type S3Page = Exclude<ReturnType<typeof parseListing>, string>;
-export type S3Object = S3Page["objects"][number];
+const unexpected = (path: string): string => `ListBucketResult.${path} is not as expected`;
+
+/** The text of a child; `undefined` if there is none, or if it is not text. */
+function textOf(element: XmlElement | undefined, name: string): string | undefined {
+  const child = element?.children.find((one) => one.name === name);
+  return child?.children.length === 0 ? child.text : undefined;
+}
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#RESTErrorResponses */
-export function parseS3Error(xml: string) {
-  const parsed = v.safeParse(ErrorBody, parse(xml));
-  if (!parsed.success) return { code: "", message: "", region: "" };
-  const { Code, Message, Region } = parsed.output.Error;
-  return { code: Code.trim(), message: Message.trim(), region: Region.trim() };
+export function parseS3Error(xml: string): { code: string; message: string; region: string } {
+  const root = readXml(xml.trim());
+  const error = root?.name === "Error" ? root : undefined;
+  const read = (name: string): string => textOf(error, name)?.trim() ?? "";
+  return { code: read("Code"), message: read("Message"), region: read("Region") };
 }
 
 function countTags(xml: string): number {
   let count = 0;
   for (let at = xml.indexOf("<"); at >= 0; at = xml.indexOf("<", at + 1)) count += 1;
   return count;
-}
-
-function parse(xml: string): unknown {
-  try {
-    return parser.parse(xml);
-  } catch {
-    return undefined;
-  }
 }
 
 // AWS writes a space as "+", others as "%20".
