@@ -33,7 +33,7 @@ describe("/latest", () => {
     },
   );
 
-  test("answers for the platform of the question, and refuses one that is none", async () => {
+  test("answers for the platform of the question, and refuses an invalid one", async () => {
     const { ask, github } = handlerWorld();
     github.addAsset("v1.0.0", { name: "app_darwin_arm64.tar.gz" });
     const names = await Promise.all(

@@ -60,7 +60,7 @@ describe("a report", () => {
     ["of another version", { ...REPORT, schema: 2 }, "schema"],
     ["with a line break in the host", { ...REPORT, host: "a\nb" }, "host"],
     ["of an unknown command", { ...REPORT, command: "rm" }, "command"],
-    ["with a time that is none", { ...REPORT, at: "now" }, "at"],
+    ["with an invalid time", { ...REPORT, at: "now" }, "at"],
   ])("%s is a 400 that names the field", async (_, body, field) => {
     const { send, reports } = setup();
     const response = await send(body);

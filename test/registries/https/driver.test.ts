@@ -118,7 +118,7 @@ describe("a poll", () => {
     await expect(html.registry.resolve()).rejects.toThrow(/not JSON; is this the URL of a handler/);
   });
 
-  test("offers no other tag, and an excluded one is none", async () => {
+  test("offers no other tag than the answer, nor an excluded one", async () => {
     const { registry } = setup(answering(ANSWER));
     expect(await registry.resolve({ tag: "v1.0.0" })).toMatchObject({
       ...{ kind: "none", reason: "unknown-tag" },
