@@ -44,6 +44,7 @@ export type { FileLocator } from "./src/registries/file_locator.ts";
 export type { GsLocator } from "./src/registries/gcs/locator.ts";
 export type { GhrLocator } from "./src/registries/github/locator.ts";
 export type { GrpcLocator, GrpcProtocol } from "./src/registries/grpc/locator.ts";
+export type { HttpsLocator } from "./src/registries/https/locator.ts";
 export type {
   RegistryOptions,
   SchemeOptions,

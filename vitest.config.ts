@@ -1,12 +1,17 @@
 import { configDefaults, defineConfig, type ViteUserConfig } from "vitest/config";
 
 // Suites that run only when their variable is set, because they take minutes and both cores (`dewy
-// server` under load: `npm run test:server`), a container engine (`npm run test:container`) or Go, to
-// build the servers (`npm run test:peers`).
+// server` under load: `npm run test:server`), a container engine (`npm run test:container`), Go, to build
+// the servers (`npm run test:peers`), or a build of the single binaries (`npm run test:binaries`).
 const suites = {
   DEWY_SERVER_SUITE: "test/e2e/server/**",
   DEWY_CONTAINER_SUITE: "test/e2e/container/**",
   DEWY_PEERS_SUITE: "test/peers/go/**",
+  DEWY_BINARIES_SUITE: "test/binaries/**",
+};
+const builders: Readonly<Record<string, string>> = {
+  [suites.DEWY_PEERS_SUITE]: "test/peers/go/build.ts",
+  [suites.DEWY_BINARIES_SUITE]: "test/binaries/build.ts",
 };
 const chosen = Object.entries(suites).find(([name]) => process.env[name] === "1")?.[1];
 
@@ -14,7 +19,7 @@ const config: ViteUserConfig = defineConfig({
   test: {
     include: [`${chosen ?? "test/**"}/*.test.ts`],
     exclude: [...configDefaults.exclude, ...(chosen === undefined ? Object.values(suites) : [])],
-    globalSetup: chosen === suites.DEWY_PEERS_SUITE ? ["test/peers/go/build.ts"] : [],
+    globalSetup: builders[chosen ?? ""] ?? [],
     // Defaults to 1 on a machine with two cores, but the tests mostly wait for processes.
     maxWorkers: 2,
     // Loading all modules again for each file takes as long as the tests. A test that changes what a

@@ -71,16 +71,17 @@ async function main(): Promise<void> {
 async function printModules(argv: readonly string[]): Promise<void> {
   const coverage = join(directory, "coverage");
   await measure(argv, { cwd: ROOT, env: { ...process.env, NODE_V8_COVERAGE: coverage } });
+  const contents = JSON.parse(readFileSync(join(ROOT, "dist", "contents.json"), "utf8"));
   const counts = new Map<string, number>();
   for (const file of readdirSync(coverage)) {
     const { result } = JSON.parse(readFileSync(join(coverage, file), "utf8"));
     for (const { url } of result as { url: string }[]) {
       if (!url.startsWith("file:")) continue;
-      const [, name] =
-        /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url) ??
-        /\/dist\/(.*)\/[^/]*$/.exec(url) ??
-        [];
-      counts.set(name ?? "dist", (counts.get(name ?? "dist") ?? 0) + 1);
+      for (const module of contents[url.replace(/.*\/(?=dist\/)/, "")] ?? []) {
+        const [, name = module] =
+          /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(module) ?? /(.*)\/[^/]*$/.exec(module) ?? [];
+        counts.set(name, (counts.get(name) ?? 0) + 1);
+      }
     }
   }
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0);

@@ -33,7 +33,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "registries/gcs": ["core", "http", "auth/google"],
   "registries/oci": ["core", "version", "platform", "resolve", "http"],
   "registries/oci/auth": ["core", "http", "auth", "auth/google"],
-  "registries/grpc": ["core", "version", "platform", "resolve", "http", "gen"],
+  "registries/answered": ["core", "version", "resolve"],
+  "registries/grpc": ["core", "platform", "http", "gen", "registries/answered"],
+  "registries/https": ["core", "platform", "http", "registries/answered"],
+  handler: ["core", "platform", "http", "gateway", "registries", "registries/https"],
   "registries/verified": ["core", "verify"],
   entries: [
     "core",

@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { VERSION } from "../src/cli/version.ts";
 import { type Output, ROOT, run } from "./runtime/runtimes.ts";
@@ -36,10 +37,10 @@ describe("the packed npm package", { timeout: 300_000 }, () => {
     run(program, args, { cwd: project });
 
   test("contains the build, its types, documentation and examples, and nothing else", () => {
-    const built = /^dist\/(mod|cli|src\/.+)\.(js|d\.ts)$/;
+    const built = /^dist\/((mod|cli|src\/.+)\.(c?js|d\.c?ts)|(chunks|vendor)\/[^/]+\.js)$/;
     const pages = /^(docs|examples|proto)\/|^[A-Z]+\.md$/;
     const other = files.filter((file) => !built.test(file) && !pages.test(file));
-    expect(other.sort()).toEqual(["LICENSE", "package.json"]);
+    expect(other.sort()).toEqual(["LICENSE", "dist/THIRD_PARTY_LICENSES", "package.json"]);
     expect(files).toEqual(
       expect.arrayContaining([
         "dist/mod.js",
@@ -201,12 +202,34 @@ describe("npm's and Deno's manifests", () => {
     const pinned = Object.entries(deno.imports ?? {})
       .filter(([, target]) => target.startsWith("npm:"))
       .map(([, target]) => target.replace(/^npm:\/?|\/$/g, ""));
-    // Deno needs the types of packages that bring none; npm's users do not.
-    const types = Object.entries(manifest.devDependencies ?? {}).filter(([name]) =>
-      Object.hasOwn(deno.imports ?? {}, name),
+    const versions = { ...manifest.devDependencies, ...manifest.dependencies };
+    const wanted = Object.entries(versions).map(([name, version]) => `${name}@${version}`);
+    expect(pinned.filter((pin) => !wanted.includes(pin))).toEqual([]);
+    const library = Object.entries(manifest.dependencies ?? {});
+    expect(pinned).toEqual(expect.arrayContaining(library.map(([n, v]) => `${n}@${v}`)));
+  });
+
+  test("list as dependencies what the entries import, and nothing else", async () => {
+    const targets = Object.values(manifest.exports ?? {}) as unknown as { default?: string }[];
+    const { metafile } = await build({
+      absWorkingDir: ROOT,
+      entryPoints: targets.flatMap(({ default: file }) => file ?? []),
+      outdir: "out",
+      bundle: true,
+      format: "esm",
+      platform: "node",
+      packages: "external",
+      metafile: true,
+      write: false,
+    });
+    const imported = Object.values(metafile.inputs).flatMap(({ imports }) =>
+      imports.flatMap(({ path, external }) => (external && !path.startsWith("node:") ? path : [])),
     );
-    const wanted = [...Object.entries(manifest.dependencies ?? {}), ...types];
-    expect([...new Set(pinned)].sort()).toEqual(wanted.map(([n, v]) => `${n}@${v}`).sort());
+    const packages = imported.flatMap((path) => /^(?:@[^/]+\/)?[^/]+/.exec(path) ?? []);
+    const optional = Object.keys(manifest.peerDependencies ?? {});
+    expect([...new Set(packages)].filter((name) => !optional.includes(name)).sort()).toEqual(
+      Object.keys(manifest.dependencies ?? {}),
+    );
   });
 
   // Without it `deno run` rewrites deno.lock of a fresh clone, and `--frozen` refuses to run.

@@ -8,7 +8,13 @@ import { redactUrl } from "../core/url.ts";
 import type { VersionPolicy } from "../deploy/choose.ts";
 import type { DeployContext } from "../deploy/deployer.ts";
 import { FailedCandidates } from "../deploy/failed_candidates.ts";
-import { asDewyError, failedEvent, polledEvent, pollLoop } from "../deploy/loop.ts";
+import {
+  asDewyError,
+  failedEvent,
+  polledEvent,
+  pollLoop,
+  type WakeListener,
+} from "../deploy/loop.ts";
 import { recover } from "../deploy/recover.ts";
 import { ReportSchedule } from "../deploy/report_schedule.ts";
 import { bakeAndCommit, type Trial } from "../deploy/sequence.ts";
@@ -350,15 +356,20 @@ async function keepPolling(
     intervalMs: config.intervalMs,
     onWake: (listener) => {
       wake = listener;
+      // An answer that other machines got before the wake-up may be too old.
+      const refreshed: WakeListener = (given) => {
+        registry.refresh?.();
+        listener(given);
+      };
       polls.trigger = () => {
         failed.hurry();
-        listener();
+        refreshed();
       };
       // With an app, a reload signal restarts the app.
       const onReload = supervision === undefined ? signals.onReload(polls.trigger) : () => {};
-      const onWebhook = webhooks?.onWake(listener);
+      const onWebhook = webhooks?.onWake(refreshed);
       registry
-        .watch?.({ onChange: () => listener({ isPatient: true }), signal: stop })
+        .watch?.({ onChange: () => refreshed({ isPatient: true }), signal: stop })
         .catch(() => {});
       return () => {
         onReload();

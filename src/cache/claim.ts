@@ -11,8 +11,8 @@ const MAX_CLAIM_BYTES = 4096;
 
 const claimSchema = v.object({ locked_at: v.string(), locked_by: v.string() });
 
-/** `failed` if the store takes no claim. */
-export type ClaimOutcome = "held" | "taken" | "failed";
+/** `failed` if the store takes no claim; `slow` if it may take one later. */
+export type ClaimOutcome = "held" | "taken" | "failed" | "slow";
 
 /** Who makes the object of a key. Others wait, unless the owner dies. */
 export class Claim {
@@ -32,10 +32,18 @@ export class Claim {
     if ("error" in found) return "failed";
     const current = found.value;
     if (this.#isAlive(current)) return "taken";
-    const written = await this.#write(current?.version, signal);
-    if ("error" in written) return "failed";
-    this.#version = written.value;
-    return written.value === undefined ? "taken" : "held";
+    const text = this.#text();
+    const written = await this.#write(text, current?.version, signal);
+    if ("value" in written) {
+      this.#version = written.value;
+      return written.value === undefined ? "taken" : "held";
+    }
+    // The answer may be lost although the claim was written.
+    const seen = await this.#read(signal);
+    const isOurs = "value" in seen && textOf(seen.value) === text;
+    if (isOurs) this.#version = seen.value?.version;
+    if (isOurs) return "held";
+    return written.isSlow ? "slow" : "failed";
   }
 
   /** Also `false` if the store does not answer. */
@@ -60,7 +68,7 @@ export class Claim {
   async #renew(signal: AbortSignal): Promise<void> {
     while (this.#version !== undefined) {
       await this.#shared.clock.sleep(RENEWAL_MS, signal);
-      const written = await this.#write(this.#version, signal);
+      const written = await this.#write(this.#text(), this.#version, signal);
       if ("value" in written) this.#version = written.value;
     }
   }
@@ -79,10 +87,14 @@ export class Claim {
     );
   }
 
-  #write(version: string | undefined, signal: AbortSignal) {
-    const { store, clock, node } = this.#shared;
+  #text(): string {
+    const { clock, node } = this.#shared;
     const lockedAt = new Date(clock.now()).toISOString();
-    const text = JSON.stringify({ locked_at: lockedAt, locked_by: node });
+    return JSON.stringify({ locked_at: lockedAt, locked_by: node });
+  }
+
+  #write(text: string, version: string | undefined, signal: AbortSignal) {
+    const { store } = this.#shared;
     const condition = version === undefined ? "absent" : { version };
     const contentType = "application/json";
     return this.#shared.try("write", signal, (limited) =>
@@ -96,11 +108,15 @@ export class Claim {
 }
 
 /** A claim that cannot be read counts as one of long ago. */
-function lockedAt({ body }: CacheEntry): number {
+function lockedAt(claim: CacheEntry): number {
   try {
-    const found = v.safeParse(claimSchema, JSON.parse(new TextDecoder().decode(body)));
+    const found = v.safeParse(claimSchema, JSON.parse(textOf(claim) ?? ""));
     return (found.success && Date.parse(found.output.locked_at)) || 0;
   } catch {
     return 0;
   }
+}
+
+function textOf(claim: CacheEntry | undefined): string | undefined {
+  return claim && new TextDecoder().decode(claim.body);
 }

@@ -25,6 +25,8 @@ export interface Wanted<T> {
 const MAX_WAIT_MS = 5_000;
 /** However often its owner renews a claim. */
 const PATIENCE_MS = 10 * 60_000;
+/** A store that can only be read would be asked for a claim again and again. */
+const MAX_SLOW_CLAIMS = 1;
 const UPLOAD_MS = 15 * 60_000;
 const PRUNE_MS = 60_000;
 
@@ -64,9 +66,11 @@ export class SharedArtifacts {
     const { signal } = wanted;
     const claim = new Claim(key, this.#shared);
     const start = clock.monotonic();
+    let slow = 0;
     for (let attempt = 0; clock.monotonic() - start < PATIENCE_MS; attempt += 1) {
       const outcome = await claim.take(signal);
-      if (outcome === "failed") break;
+      if (outcome === "slow") slow += 1;
+      if (outcome === "failed" || slow > MAX_SLOW_CLAIMS) break;
       if (outcome === "held") return claim.during(() => this.#fetchUnlessThere(key, wanted));
       await this.#shared.wait(attempt, MAX_WAIT_MS, signal);
       if (await claim.isTaken(signal)) continue;
@@ -88,7 +92,7 @@ export class SharedArtifacts {
     const downloaded = await wanted.download(wanted.open);
     const body = wanted.bodyOf(downloaded);
     const upload = (limited: AbortSignal): Promise<void> => store.upload(key, body, limited);
-    const uploaded = await this.#shared.try("write", signal, upload, UPLOAD_MS);
+    const uploaded = await this.#shared.try("write", signal, upload, { ms: UPLOAD_MS });
     if ("error" in uploaded) return { outcome: "failed", downloaded };
     await this.#prune(signal);
     return { outcome: "miss", downloaded };
@@ -98,7 +102,7 @@ export class SharedArtifacts {
   async #prune(signal: AbortSignal): Promise<void> {
     const { store } = this.#shared;
     const prune = (limited: AbortSignal) => pruneCache(store, { signal: limited });
-    await this.#shared.try("prune", signal, prune, PRUNE_MS);
+    await this.#shared.try("prune", signal, prune, { ms: PRUNE_MS });
   }
 
   /** Another machine may have finished between the look at the store and the claim. */

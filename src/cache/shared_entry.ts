@@ -14,6 +14,8 @@ export interface SharedEntry {
   answer?: SharedAnswer | undefined;
   /** When the registry gave the answer. */
   fetchedAt?: number | undefined;
+  /** How long the registry was asked: the answer may be that much older than the object. */
+  askedMs?: number | undefined;
   /** `failed`: the registry did not answer since, so the answer counts for one more window. `expired`: ask again. */
   state: "fresh" | "failed" | "expired";
   /** The machine that asks the registry now. */
@@ -69,6 +71,7 @@ const entrySchema = v.object({
       resolution: resolutionSchema,
       tags: v.array(text),
       state: v.optional(v.picklist(["failed", "expired"])),
+      asked_ms: v.optional(v.number()),
     }),
   ),
 });
@@ -77,7 +80,7 @@ type StoredResolution = v.InferOutput<typeof resolutionSchema>;
 
 const NEVER = "0001-01-01T00:00:00Z";
 
-export function formatEntry({ answer, fetchedAt, state, claim }: SharedEntry): string {
+export function formatEntry({ answer, fetchedAt, askedMs, state, claim }: SharedEntry): string {
   const ready = answer?.resolution.kind === "ready" ? answer.resolution : undefined;
   return JSON.stringify({
     response: ready && responseOf(ready),
@@ -88,6 +91,7 @@ export function formatEntry({ answer, fetchedAt, state, claim }: SharedEntry): s
       resolution: storedResolution(answer.resolution),
       tags: answer.tags,
       state: state === "fresh" ? undefined : state,
+      asked_ms: askedMs,
     },
   });
 }
@@ -103,6 +107,7 @@ export function parseEntry(body: Uint8Array<ArrayBuffer>, calver: string): Share
   return {
     answer: dewy && resolution && { resolution, tags: dewy.tags },
     fetchedAt: parseTime(fetched_at),
+    askedMs: dewy?.asked_ms,
     state: dewy?.state ?? "fresh",
     claim: lockedAt === undefined ? undefined : { by: locked_by, at: lockedAt },
   };

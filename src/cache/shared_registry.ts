@@ -24,8 +24,15 @@ const MAX_CLAIM_MS = 5 * 60_000;
 const MAX_WAIT_MS = 2_000;
 /** With an old answer at hand. */
 const PATIENCE_WITH_ANSWER_MS = 5_000;
+/** A question is asked this long after the wake-up, so that its answer serves all hosts that were woken with this one. */
+const AFTER_WAKE_MS = 2_000;
+/** The store tells times in whole seconds. */
+const AGE_ERROR_MS = 1_000;
 /** Less than the time a poll may take. */
 const PATIENCE_MS = 40_000;
+
+/** A store that can only be read would be asked for a claim again and again. */
+const MAX_SLOW_CLAIMS = 1;
 
 /** How long the claim of a machine that asks the registry is respected. */
 export function claimLifeMs(ttlMs: number): number {
@@ -42,6 +49,7 @@ export function shareRegistry(
   options: SharedRegistryOptions,
 ): Registry {
   const questions = new Map<string, SharedQuestion>();
+  let refreshedAt = Number.NEGATIVE_INFINITY;
   const questionOf = async (asked: ResolveOptions): Promise<SharedQuestion> => {
     const { platform = options.platform, artifact, exclude } = asked;
     const key = await registryKey({ scope: options.scope, platform, artifact, exclude });
@@ -56,9 +64,13 @@ export function shareRegistry(
       // What an operator asks for is answered by the registry.
       if (asked.tag !== undefined || asked.explain || shared.isPlain)
         return registry.resolve(asked);
-      const { resolution, tags } = await (await questionOf(asked)).ask(asked);
+      const question = await questionOf(asked);
+      const { resolution, tags } = await question.ask(asked, refreshedAt);
       for (const tag of tags) asked.onTag?.(tag);
       return resolution;
+    },
+    refresh() {
+      refreshedAt = shared.clock.monotonic();
     },
   };
 }
@@ -73,7 +85,7 @@ interface Seen {
   ageMs: number;
 }
 
-type Claimed = { kind: "claimed"; version: string } | { kind: "lost" } | { kind: "failed" };
+type Claimed = { kind: "claimed"; version: string } | { kind: "lost" | "slow" | "failed" };
 
 class SharedQuestion {
   readonly #key: string;
@@ -96,24 +108,36 @@ class SharedQuestion {
     this.#age = new EntryAge(shared.clock);
   }
 
-  async ask(asked: ResolveOptions): Promise<SharedAnswer> {
+  /** @param since What the registry has said before, by the monotonic clock, does not count. */
+  async ask(asked: ResolveOptions, since: number): Promise<SharedAnswer> {
     const { clock } = this.#shared;
     const { ttlMs } = this.#options;
     const start = clock.monotonic();
+    let slow = 0;
     for (let attempt = 0; ; attempt += 1) {
       const seen = await this.#read(asked.signal);
       if (seen === undefined) return this.#askAlone(undefined, asked);
       const { answer, claim, state } = seen.entry;
       const isClaimed = claim !== undefined && seen.ageMs < claimLifeMs(ttlMs);
-      const isFresh = claim === undefined && state !== "expired" && seen.ageMs < ttlMs;
-      if (answer !== undefined && isFresh) return this.#hit(answer);
+      const isOfOld = isOlder(seen, clock.monotonic() - since);
+      const isCurrent = claim === undefined && state !== "expired" && seen.ageMs < ttlMs;
+      if (answer !== undefined && isCurrent && !isOfOld) return this.#hit(answer);
+      const early = since + AFTER_WAKE_MS - clock.monotonic();
+      if (!isClaimed && early > 0) {
+        await clock.sleep(early, asked.signal);
+        continue;
+      }
       if (!isClaimed) {
         const claimed = await this.#claim(seen, asked.signal);
-        if (claimed.kind === "failed") return this.#askAlone(answer, asked);
+        if (claimed.kind === "slow") slow += 1;
+        if (claimed.kind === "failed" || slow > MAX_SLOW_CLAIMS) {
+          return this.#askAlone(answer, asked);
+        }
         if (claimed.kind === "claimed") return this.#askForAll(claimed.version, seen, asked);
       }
       const waited = clock.monotonic() - start;
-      if (answer !== undefined && waited >= PATIENCE_WITH_ANSWER_MS) return this.#hit(answer);
+      const isEnough = waited >= PATIENCE_WITH_ANSWER_MS && !isOfOld;
+      if (answer !== undefined && isEnough) return this.#hit(answer);
       if (waited >= PATIENCE_MS) return this.#askAlone(answer, asked);
       await this.#shared.wait(attempt, MAX_WAIT_MS, asked.signal);
     }
@@ -164,7 +188,7 @@ class SharedQuestion {
     const isOurs = seen?.entry.claim?.by === by && seen.entry.claim.at === claim.at;
     return isOurs && seen.version !== undefined
       ? { kind: "claimed", version: seen.version }
-      : { kind: "failed" };
+      : { kind: written.isSlow ? "slow" : "failed" };
   }
 
   #write(entry: SharedEntry, version: string | undefined, signal: AbortSignal | undefined) {
@@ -181,16 +205,19 @@ class SharedQuestion {
 
   async #askForAll(version: string, seen: Seen, asked: ResolveOptions): Promise<SharedAnswer> {
     const { answer: old, fetchedAt } = seen.entry;
+    const { clock } = this.#shared;
+    const start = clock.monotonic();
     try {
       const answer = await this.#askRegistry("miss", asked);
-      const now = this.#shared.clock.now();
-      await this.#write({ answer, fetchedAt: now, state: "fresh" }, version, asked.signal);
+      const times = { fetchedAt: clock.now(), askedMs: clock.monotonic() - start };
+      await this.#write({ answer, ...times, state: "fresh" }, version, asked.signal);
       return answer;
     } catch (error) {
       // The claim is released even if this machine stops.
       const isShared = old !== undefined && faultOf(error) === "remote";
       const state = isShared ? "failed" : "expired";
-      await this.#write({ answer: old, fetchedAt, state }, version, undefined);
+      const askedMs = clock.monotonic() - start;
+      await this.#write({ answer: old, fetchedAt, askedMs, state }, version, undefined);
       return this.#fallBack(old, error, asked);
     }
   }
@@ -228,6 +255,12 @@ class SharedQuestion {
     this.#shared.emit({ type: "cache", what: "answer", outcome });
     return { resolution, tags: [...tags] };
   }
+}
+
+/** Whether the registry may have been asked before that. */
+function isOlder({ entry, ageMs }: Seen, thanMs: number): boolean {
+  if (thanMs === Number.POSITIVE_INFINITY) return false;
+  return ageMs + (entry.askedMs ?? Number.POSITIVE_INFINITY) + AGE_ERROR_MS > thanMs;
 }
 
 function withoutConditions(cache: string): DewyEvent {

@@ -144,7 +144,8 @@ function drivers({ registries, notifiers, caches }: DriverTables): HelpTables {
 
 async function printVersion(io: ProcessIo): Promise<number> {
   const { BUILT_AT, COMMIT, VERSION, versionText } = await import("./version.ts");
-  io.stdout.write(versionText(VERSION, COMMIT, BUILT_AT));
+  const { BINARY } = await import("../host/process/own_program.ts");
+  io.stdout.write(versionText(VERSION, COMMIT, BUILT_AT, BINARY));
   return 0;
 }
 

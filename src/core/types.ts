@@ -230,6 +230,11 @@ export interface Registry {
   /** Computes the SHA-256 of an artifact, as `sha256:<hex>`. Present only if it needs no download. */
   digest?(artifact: Artifact, options?: { signal?: AbortSignal }): Promise<string>;
   /**
+   * Returns an address at which any client can read the artifact for some minutes without credentials; `undefined` if there
+   * is none.
+   */
+  link?(artifact: Artifact, options?: { signal?: AbortSignal }): Promise<string | undefined>;
+  /**
    * Looks up one tag; `false` only if the registry states that it is gone. Without this method, dewy takes a live tag
    * that is not listed any more for gone, and may deploy an older one.
    */
@@ -244,4 +249,6 @@ export interface Registry {
    * late or missing, so poll as well. Never rejects; what fails is tried again with backoff.
    */
   watch?(options: { onChange: () => void; signal: AbortSignal }): Promise<void>;
+  /** Later answers are not older than this call. Absent where each answer is that of the moment. */
+  refresh?(): void;
 }

@@ -23,7 +23,7 @@ export function hostServices({ env, caFile, clock, emit }: HostServiceOptions): 
     readTextFile,
     awsCredentials: async () => {
       awsCredentials ??= import("./credentials/aws.ts").then(({ lazyAwsCredentials }) =>
-        lazyAwsCredentials({ env, clock }),
+        lazyAwsCredentials({ env, clock, emit }),
       );
       return (await awsCredentials)();
     },

@@ -27,11 +27,13 @@ import {
 import { parseJson } from "./json.ts";
 import {
   assertSafeToFollow,
+  headersToFollow,
   isRedirect,
   MAX_REDIRECTS,
   nextStep,
   type RedirectStep,
 } from "./redirect.ts";
+import type { ResponseCache } from "./response_cache.ts";
 import { backoffMs, MAX_RETRY_AFTER_MS, retryAfterMs } from "./retry.ts";
 
 export type { HttpFailure } from "./errors.ts";
@@ -55,6 +57,11 @@ export interface HttpRequest {
   accept?: readonly number[];
   /** Limit for `text` and `json`, in bytes. Defaults to 32 MiB. */
   maxBytes?: number;
+  /**
+   * Whether `text` may keep the response in the cache of the context. Only for listings: never for a secret, an artifact or
+   * a request with a signature. Defaults to false.
+   */
+  cacheable?: boolean;
   /**
    * Whether a request that the server may have processed is safe to send again. Defaults to true for GET, HEAD, OPTIONS,
    * DELETE and an unconditional PUT.
@@ -92,6 +99,8 @@ export interface HttpContext extends Pick<Context, "fetch" | "clock" | "emit"> {
   /** The name of the service in network errors: `Amazon S3`. Defaults to its host alone. */
   service?: string;
   userAgent?: string;
+  /** For requests that are `cacheable`. Defaults to none. */
+  cache?: ResponseCache | undefined;
   retries?: number;
   random?: () => number;
 }
@@ -113,13 +122,19 @@ const MAX_ERROR_BYTES = 64 * 1024;
  * timeouts. A `Retry-After` of up to 30 s is honoured here, a longer one by the caller (`RemoteError.retryAfterMs`).
  */
 export function createHttpClient(context: HttpContext): HttpClient {
-  const text = (request: HttpRequest, maxBytes?: number): Promise<HttpText> =>
+  const fresh = (request: HttpRequest, maxBytes?: number): Promise<HttpText> =>
     withRetries(context, request, async (attempt) => {
       const response = await exchange(context, request, attempt);
       const limit = maxBytes ?? request.maxBytes ?? MAX_TEXT_BYTES;
       const body = await readWithTimeout(context, request, response, limit);
       return { status: response.status, headers: response.headers, text: body };
     });
+  const text = async (request: HttpRequest, maxBytes?: number): Promise<HttpText> => {
+    const { cache, clock } = context;
+    if (cache === undefined || request.cacheable !== true) return fresh(request, maxBytes);
+    const { askThroughCache } = await import("./response_cache.ts");
+    return askThroughCache(cache, clock, request, (asked) => fresh(asked, maxBytes));
+  };
   return {
     send: (request) =>
       withRetries(context, request, (attempt) => exchange(context, request, attempt)),
@@ -335,7 +350,7 @@ async function callFetch(
   if (request.checkRedirect !== undefined && request.followHidden !== true) {
     throw unexpectedRedirect(step, 0);
   }
-  return context.fetch(url, { ...init, redirect: "follow" });
+  return context.fetch(url, { ...init, headers: headersToFollow(headers), redirect: "follow" });
 }
 
 function guardResponse(

@@ -74,14 +74,13 @@ export function nextStep(step: RedirectStep, response: Response): RedirectStep {
   };
 }
 
-/**
- * Checks a request whose redirect the runtime hides (browsers), so that the runtime has to follow it. `fetch` then drops
- * `Authorization` at another origin, but no other header.
- */
+// What `headersToFollow` may leave out: the request still means the same, or the browser drops it by itself.
+const DISPENSABLE = /^(authorization|if-none-match|x-github-.*)$/;
+
+/** Checks a request whose redirect the runtime hides (browsers), so that the runtime has to follow it. */
 export function assertSafeToFollow(step: RedirectStep): void {
   const unsafe = Object.keys(step.headers).filter(
-    (name) =>
-      name !== "authorization" && !PUBLIC_HEADERS.has(name) && !name.startsWith("x-github-"),
+    (name) => !PUBLIC_HEADERS.has(name) && !DISPENSABLE.test(name),
   );
   if (unsafe.length === 0 && step.body === undefined) return;
   throw new RemoteError(
@@ -89,6 +88,26 @@ export function assertSafeToFollow(step: RedirectStep): void {
       `and ${unsafe.join(", ") || "the body"} must not reach another host`,
     { method: step.method, url: redactUrl(step.url), retryable: false },
   );
+}
+
+// https://fetch.spec.whatwg.org/#cors-safelisted-request-header; dewy sends no other values that it does not allow.
+const MAX_SIMPLE_VALUE = 128;
+const SIMPLE_HEADERS = new Set(["accept", "accept-language", "range"]);
+
+/**
+ * The headers of a request whose redirect a browser follows. At another origin, any other header would start a CORS
+ * preflight, which file storages refuse; only `Authorization` does not, since the browser drops it there.
+ */
+export function headersToFollow(headers: RedirectStep["headers"]): Record<string, string> {
+  const kept = Object.entries(headers).filter(
+    ([name, { length }]) =>
+      name === "authorization" ||
+      (SIMPLE_HEADERS.has(name) &&
+        length <= MAX_SIMPLE_VALUE &&
+        // A part without its condition could be that of another file.
+        !(name === "range" && headers["if-range"] !== undefined)),
+  );
+  return Object.fromEntries(kept);
 }
 
 export type ResolveHost = (host: string) => Promise<readonly string[]>;

@@ -12,6 +12,7 @@ import {
   redactUrl,
   type SplitUrl,
 } from "../core/url.ts";
+import type { ResponseCache } from "../http/response_cache.ts";
 import { compileCalver } from "../version/calver.ts";
 import type { OpenGrpcChannel } from "./grpc/channel.ts";
 import type { CredentialHelper } from "./oci/auth/docker.ts";
@@ -90,6 +91,8 @@ export interface RegistryContext extends HostServices {
   emit: EventSink;
   /** The main credential, given in code; it takes precedence over all others. */
   token?: string | undefined;
+  /** Keeps responses of registries beyond this context. Defaults to none. */
+  cache?: ResponseCache | undefined;
   /** The login of an image registry, given in code. */
   registryLogin?: RegistryLogin | undefined;
   /** The table that the registry was opened from. */
@@ -137,6 +140,7 @@ export type RegistryFeature =
   | "report"
   | "watch"
   | "digest"
+  | "link"
   | "pullAccess";
 
 /**

@@ -1,6 +1,6 @@
 import type { OpenOptions } from "../core/types.ts";
 import type { SplitUrl } from "../core/url.ts";
-import { createHttpClient } from "../http/client.ts";
+import { createHttpClient, type HttpRequest } from "../http/client.ts";
 import { openRange } from "../http/range.ts";
 import type { RegistryContext } from "./driver.ts";
 import { joinSignals } from "./list_registry.ts";
@@ -10,9 +10,8 @@ export function openHttpsArtifact(
   url: SplitUrl,
   io: RegistryContext,
   options: OpenOptions = {},
-  checkRedirect?: (next: URL) => void | Promise<void>,
+  how: Pick<HttpRequest, "checkRedirect" | "headers"> = {},
 ): Promise<ReadableStream<Uint8Array>> {
   const signal = joinSignals(options.signal, io.signal);
-  const request = { url: url.text, signal, checkRedirect };
-  return openRange(createHttpClient(io), request, options);
+  return openRange(createHttpClient(io), { url: url.text, signal, ...how }, options);
 }

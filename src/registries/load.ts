@@ -5,6 +5,7 @@ import type { EventSink } from "../core/event.ts";
 import { nearest } from "../core/text.ts";
 import type { OpenOptions, Platform, Registry, ResolveOptions } from "../core/types.ts";
 import { declarePrintable, overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
+import type { ResponseCache } from "../http/response_cache.ts";
 import { normalizePlatform, runtimePlatform } from "../platform/platform.ts";
 import { constraintOf } from "../version/constraint.ts";
 import type {
@@ -37,6 +38,11 @@ export interface RegistryOptions extends SchemeOptions {
    * precedence over the environment. `s3://` and `file://` have none. Defaults to the environment's credentials.
    */
   token?: string | undefined;
+  /**
+   * Keeps responses beyond this call, so that the next one sends conditional requests; see `dewy/cache`. GitHub's API
+   * supports them: with a token, an unchanged response does not count against its limit. Defaults to none.
+   */
+  cache?: ResponseCache | undefined;
   /**
    * A limit in milliseconds on how long a question or the start of a download may take, retries included. If it is exceeded,
    * the call rejects with a `RemoteError` of code `timeout`. Defaults to no limit beyond that of each request.
@@ -89,6 +95,7 @@ const CONTEXT_OPTIONS: Readonly<Record<ContextOption, true>> = {
   emit: true,
   signal: true,
   token: true,
+  cache: true,
   timeoutMs: true,
   registries: true,
   registryLogin: true,
@@ -196,7 +203,12 @@ export function splitRegistryUrl(url: string, table: RegistryTable, flag = "--re
     throw new ConfigError("Cannot open a registry without a URL; for example: ghr://owner/repo");
   }
   const meant = url.includes("://") ? undefined : fromWebAddress(`https://${url}`, table);
-  if (meant === undefined) return splitUrl(url, flag);
+  if (meant === undefined) {
+    const split = splitUrl(url, flag);
+    // The page of a repository, not a handler.
+    if (split.scheme === "https" && fromWebAddress(url, table)) throw unsupported(split, table, []);
+    return split;
+  }
   throw new ConfigError(
     `Cannot read ${flag} "${redactUrl(url)}": the scheme is missing; did you mean ${meant}?`,
   );
@@ -224,7 +236,7 @@ export function unsupported(
   table: RegistryTable,
   extra: readonly string[],
 ): ConfigError {
-  const schemes = [...Object.keys(table), ...extra];
+  const schemes = [...new Set([...Object.keys(table), ...extra])];
   const near = nearest(split.scheme.toLowerCase(), schemes);
   const meant = fromWebAddress(split.text, table) ?? (near && `${near}://`);
   const supported = schemes.join(", ");

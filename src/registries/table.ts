@@ -7,6 +7,8 @@ import { ghr } from "./github/driver.ts";
 import type { GhrLocator } from "./github/locator.ts";
 import { grpc } from "./grpc/driver.ts";
 import type { GrpcLocator } from "./grpc/locator.ts";
+import { https } from "./https/driver.ts";
+import type { HttpsLocator } from "./https/locator.ts";
 import { img } from "./oci/driver.ts";
 import type { OciLocator } from "./oci/locator.ts";
 import { s3 } from "./s3/driver.ts";
@@ -19,10 +21,11 @@ export type RegistryLocator =
   | GsLocator
   | OciLocator
   | GrpcLocator
+  | HttpsLocator
   | FileLocator;
 
 /** The registries that need nothing but web standards. A host adds its own: `hostRegistries` of `dewy/host`. */
-export const registries: RegistryTable = { ghr, s3, gs, img, grpc };
+export const registries: RegistryTable = { ghr, s3, gs, img, grpc, https };
 
 /**
  * Prepares a URL for a log, an error or a notification. User name and password are cut out, and the values of all query

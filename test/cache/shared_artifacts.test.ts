@@ -233,6 +233,17 @@ describe("a store that fails", () => {
     expect(a.events.at(-1)).toMatchObject({ type: "cache", outcome: "failed" });
   });
 
+  test("because it is slow for a moment makes no crowd of downloads", async () => {
+    const clock = hastyClock();
+    const { host, store, upstream } = fleet({}, clock);
+    const end = clock.monotonic() + 15_000;
+    // An answer that takes longer than a host waits.
+    store.options.before = () => (clock.monotonic() < end ? clock.sleep(11_000) : undefined);
+    const hosts = Array.from({ length: 30 }, (_, index) => host(`host-${index}`));
+    await Promise.all(hosts.map(({ obtain }) => obtain()));
+    expect(upstream.opened).toBe(1);
+  });
+
   test("to obey conditions is used without claims", async () => {
     const { host, store, upstream } = fleet({ isAtomic: false });
     for (const name of ["a", "b"]) expect(await host(name).obtain()).toBe(TEXT);

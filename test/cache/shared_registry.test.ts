@@ -6,7 +6,7 @@ import { CredentialError, RemoteError } from "../../src/core/error.ts";
 import type { DewyEvent } from "../../src/core/event.ts";
 import type { Registry, Resolution, ResolveOptions } from "../../src/core/types.ts";
 import { parseVersion } from "../../src/version/version.ts";
-import { fakeClock } from "../fakes/clock.ts";
+import { type FakeClock, fakeClock, hastyClock } from "../fakes/clock.ts";
 import { type MemoryCacheOptions, memoryCache, unreachable } from "../fakes/memory_cache.ts";
 
 const TTL_MS = 60_000;
@@ -136,6 +136,42 @@ describe("a shared answer", () => {
     await host("a").poll({ tag: "v1.2.3" });
     await host("a").poll({ explain: true });
     expect(upstream.asked).toHaveLength(3);
+  });
+});
+
+describe("a host that is woken", () => {
+  test("is not given an answer of before, and a crowd costs one question", async () => {
+    const clock = hastyClock();
+    const { host, upstream } = fleet({ now: () => clock.monotonic() });
+    const hosts = Array.from({ length: 20 }, (_, index) => host(`host-${index}`, { clock }));
+    upstream.during = () => clock.sleep(800);
+    expect(await hosts[0]?.poll()).toBe("v1.2.3");
+    upstream.tag = "v1.3.0";
+    const answers = hosts.map(async ({ shared, poll }, index) => {
+      await clock.sleep(index * 20);
+      shared.refresh?.();
+      return await poll();
+    });
+    expect(new Set(await Promise.all(answers))).toEqual(new Set(["v1.3.0"]));
+    expect(upstream.asked).toHaveLength(2);
+    for (const { poll } of hosts) expect(await poll()).toBe("v1.3.0");
+    expect(upstream.asked).toHaveLength(2);
+  });
+
+  test("is not given the answer to a question that was asked before", async () => {
+    const clock = hastyClock();
+    const { host, upstream } = fleet({ now: () => clock.monotonic() });
+    const [a, b] = [host("a", { clock }), host("b", { clock })];
+    upstream.during = () => clock.sleep(5000);
+    const first = a.poll();
+    await until(() => upstream.asked.length === 1);
+    await clock.sleep(1000);
+    b.shared.refresh?.();
+    const second = b.poll();
+    expect(await first).toBe("v1.2.3");
+    upstream.tag = "v1.3.0";
+    expect(await second).toBe("v1.3.0");
+    expect(upstream.asked).toHaveLength(2);
   });
 });
 
@@ -273,29 +309,26 @@ describe("a store that fails", () => {
 
   test.each(down)("because it is %s costs one warning, not the polls", async (why, before) => {
     const { clock, host, store, upstream } = fleet();
-    const a = host("a");
+    const a = host("a", { random: () => 1 });
     store.options.before = before;
     for (const tag of ["v1.2.3", "v1.3.0"]) {
       upstream.tag = tag;
       const answer = a.poll();
       // It is then left alone for a while.
-      if (why === "slow" && tag === "v1.2.3") {
-        await clock.sleeping(OPERATION_MS);
-        clock.advance(OPERATION_MS);
-      }
+      if (why === "slow" && tag === "v1.2.3") await passTwoAttempts(clock);
       expect(await answer).toBe(tag);
     }
     expect(a.warnings()).toHaveLength(1);
   });
 
-  test("because it was slow is asked again after half a minute", async () => {
+  test("because it stays slow is asked again after half a minute", async () => {
     const { clock, host, store, upstream } = fleet();
-    const a = host("a");
-    await host("b").poll();
+    const ttlMs = 10 * TTL_MS;
+    const a = host("a", { random: () => 1, ttlMs });
+    await host("b", { ttlMs }).poll();
     store.options.before = () => new Promise(() => {});
     const answer = a.poll();
-    await clock.sleeping(OPERATION_MS);
-    clock.advance(OPERATION_MS);
+    await passTwoAttempts(clock);
     await answer;
     store.options.before = undefined;
     await a.poll();
@@ -303,6 +336,46 @@ describe("a store that fails", () => {
     clock.advance(30_000);
     await a.poll();
     expect(upstream.asked).toHaveLength(3);
+  });
+
+  test("because it is slow for a moment sends no host to the registry", async () => {
+    const clock = hastyClock();
+    const { host, store, upstream } = fleet({ now: clock.monotonic });
+    await host("first", { clock }).poll();
+    const end = clock.monotonic() + OPERATION_MS;
+    store.options.before = () =>
+      clock.monotonic() < end ? clock.sleep(2 * OPERATION_MS) : undefined;
+    const hosts = [0, 0.5, 1].map((random) => host("a", { clock, random: () => random }));
+    const answers = await Promise.all(hosts.map(({ poll }) => poll()));
+    expect(answers).toEqual(["v1.2.3", "v1.2.3", "v1.2.3"]);
+    expect(upstream.asked).toHaveLength(1);
+    expect(hosts.flatMap(({ warnings }) => warnings())).toEqual([]);
+  });
+
+  test("because it throttles a claim is asked for it once more", async () => {
+    const clock = hastyClock();
+    const { host, store, upstream } = fleet({ now: clock.monotonic });
+    const end = clock.monotonic() + 1000;
+    store.options.before = (call) => {
+      if (call === "write" && clock.monotonic() < end) throw new RemoteError("", { status: 503 });
+    };
+    const answers = ["a", "b"].map((name) => host(name, { clock }).poll());
+    expect(await Promise.all(answers)).toEqual(["v1.2.3", "v1.2.3"]);
+    expect(upstream.asked).toHaveLength(1);
+  });
+
+  test("is not blamed for an answer that this process had no time to read", async () => {
+    const { clock, host, store, upstream } = fleet();
+    await host("first").poll();
+    let answered = (): void => {};
+    store.options.before = () => new Promise((resolve) => (answered = resolve));
+    const answer = host("a").poll();
+    await clock.sleeping(OPERATION_MS);
+    clock.advance(2 * OPERATION_MS);
+    await clock.sleeping(OPERATION_MS);
+    answered();
+    expect(await answer).toBe("v1.2.3");
+    expect(upstream.asked).toHaveLength(1);
   });
 
   test("is used again when it is back, and reported again if it fails again later", async () => {
@@ -374,6 +447,14 @@ describe("an entry that is not one", () => {
     expect(upstream.asked).toHaveLength(1);
   });
 });
+
+/** A read, the pause of a machine whose random number is 1, and the read again. */
+async function passTwoAttempts(clock: FakeClock): Promise<void> {
+  for (let part = 0; part < 3; part += 1) {
+    await clock.sleeping(OPERATION_MS);
+    clock.advance(OPERATION_MS);
+  }
+}
 
 async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise(setImmediate);

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,7 +8,12 @@ import { tempDirectory } from "../support/temp_directory.ts";
 
 const RECORD = fileURLToPath(new URL("loaded_modules.mjs", import.meta.url));
 
-/** The modules that one command line loads, from the project's root. */
+/** The modules in each file of the bundle. */
+const CONTENTS: Record<string, string[]> = JSON.parse(
+  readFileSync(join(ROOT, "dist", "contents.json"), "utf8"),
+);
+
+/** The modules that one command line loads, from the project's root: packages and sources. */
 function loadedBy(...argv: string[]): Promise<string[]> {
   return loadedIn(ROOT, ...argv);
 }
@@ -19,7 +25,10 @@ async function loadedIn(cwd: string, ...argv: string[]): Promise<string[]> {
   const { code, stderr } = await run(process.execPath, ["--import", RECORD, cli, ...argv], options);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   const urls = (await readFile(loaded, "utf8")).trim().split("\n");
-  return [...new Set(urls)].map((url) => url.replace(/^.*?\/(?=node_modules\/|dist\/)/, ""));
+  return [...new Set(urls)].flatMap((url) => {
+    const file = url.replace(/^.*?\/(?=node_modules\/|dist\/)/, "");
+    return CONTENTS[file] ?? [file];
+  });
 }
 
 test("a directory is asked without the packages of other registries", async () => {
@@ -30,7 +39,7 @@ test("a directory is asked without the packages of other registries", async () =
   const packages = loaded.filter((path) => path.startsWith("node_modules/"));
   expect(packages.map((path) => path.split("/")[1]).sort()).toEqual(["cac"]);
   expect(loaded.filter((path) => /registries\/\w+\/(client|registry)/.test(path))).toEqual([
-    "dist/src/registries/file/registry.js",
+    "src/registries/file/registry.ts",
   ]);
   expect(loaded.length).toBeLessThan(112);
 });

@@ -20,8 +20,19 @@ export function assertReady<T extends Resolution>(answer: T): Extract<T, { kind:
   throw new Error(`not ready: ${JSON.stringify(answer)}`);
 }
 
-export function textOf(stream: ReadableStream<Uint8Array>): Promise<string> {
-  return new Response(stream as ReadableStream<Uint8Array<ArrayBuffer>>).text();
+/**
+ * Reads a stream to its end. `new Response(stream).text()` reports every failure as "Failed to fetch"
+ * in Chromium.
+ */
+export async function textOf(stream: ReadableStream<Uint8Array> | null): Promise<string> {
+  const reader = stream?.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  for (;;) {
+    const { done, value } = (await reader?.read()) ?? { done: true };
+    if (done) return text + decoder.decode();
+    text += decoder.decode(value, { stream: true });
+  }
 }
 
 export const LINUX: NonNullable<RegistryOptions["platform"]> = { os: "linux", arch: "amd64" };

@@ -13,9 +13,17 @@ import { SIGNED_FILES } from "./signed_release.ts";
 
 const TAGS = ["v1.2.0", "v1.10.0", "v1.9.0"];
 const BYTES = "0123456789";
-/** As GitHub answers: https://docs.github.com/rest/using-the-rest-api/using-cors-and-jsonp-to-make-cross-origin-requests */
-const GITHUB_HEADERS =
-  "Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, User-Agent, X-GitHub-Api-Version";
+/**
+ * The headers that browsers may send to each, as docs/library.md names them. GitHub's:
+ * https://docs.github.com/rest/using-the-rest-api/using-cors-and-jsonp-to-make-cross-origin-requests
+ */
+const ALLOWED = {
+  github: "Authorization, Content-Type, If-None-Match, User-Agent, X-GitHub-Api-Version",
+  s3: "Authorization, If-Match, X-Amz-Checksum-Mode, X-Amz-Content-Sha256, X-Amz-Date, X-Amz-Security-Token",
+  google: "Authorization, Content-Type",
+  oci: "Accept, Authorization",
+  any: "*, Authorization",
+};
 
 export interface ServedPeers {
   peers: Peers;
@@ -35,7 +43,7 @@ export async function servePeers(kind: RuntimeKind): Promise<ServedPeers> {
 
   const github = new FakeGitHub({ clock: systemClock });
   for (const tag of TAGS) github.publish(tag, [{ name: "app_linux_amd64.tar.gz", bytes: BYTES }]);
-  const api = await serve(withCors(github.handler, GITHUB_HEADERS));
+  const api = await serve(withCors(github.handler, ALLOWED.github));
   github.urls = { api, uploads: api, storage: await serve(withCors(github.handler)) };
 
   const bucket = fakeS3("releases", Date.now);
@@ -71,13 +79,13 @@ export async function servePeers(kind: RuntimeKind): Promise<ServedPeers> {
   const peers: Peers = {
     kind,
     github: api,
-    s3: await serve(withCors(bucket.handler, "*, Authorization")),
-    google: await serve(withCors(googleHosts, "*, Authorization")),
+    s3: await serve(withCors(bucket.handler, ALLOWED.s3)),
+    google: await serve(withCors(googleHosts, ALLOWED.google)),
     googleKey: JSON.stringify(serviceAccountKey()),
     oci,
     connect: connect.target,
     grpc: grpc.target,
-    here: await serve(withCors(echoHandler, "*, Authorization")),
+    here: await serve(withCors(echoHandler, ALLOWED.any)),
     there: await serve(withCors(echoHandler)),
   };
   const record = "my app/v1.10.0/shipped_to_edge_assets_at_19700101T000000.000000000Z.txt";
@@ -100,7 +108,7 @@ export async function servePeers(kind: RuntimeKind): Promise<ServedPeers> {
 async function serveOci(serve: (handler: Handler) => Promise<string>): Promise<string> {
   let answer: Handler = () => new Response(null, { status: 503 });
   const [registry, tokens, blobs] = await Promise.all(
-    ["*, Authorization", "*, Authorization", undefined].map((headers) =>
+    [ALLOWED.oci, ALLOWED.oci, undefined].map((headers) =>
       serve(withCors((request) => answer(request), headers)),
     ),
   );

@@ -1,4 +1,6 @@
 import { versions } from "node:process";
+import { launchBrowser, NO_BROWSER } from "../e2e/browser.ts";
+import { serveFetch } from "../fakes/serve.ts";
 import { runCase, runtimes } from "../runtime/runtimes.ts";
 import { bundleForEdge, startWorker } from "../runtime/workerd.ts";
 import type { Outcome, Peers, RuntimeKind } from "./case.ts";
@@ -60,6 +62,27 @@ async function inWorker(peers: Peers): Promise<Outcome[]> {
   }
 }
 
+/** In a page of its own origin, so that every peer is at another. */
+async function inBrowser(peers: Peers): Promise<Outcome[]> {
+  const suite = await bundleForEdge(`export * from "./test/conformance/run.ts";`);
+  const site = await serveFetch(({ url }) =>
+    url.endsWith(".js")
+      ? new Response(suite, { headers: { "content-type": "text/javascript" } })
+      : new Response("<!doctype html>", { headers: { "content-type": "text/html" } }),
+  );
+  const browser = await launchBrowser();
+  try {
+    const page = await browser.newPage();
+    await page.goto(site.url);
+    return await page.evaluate(
+      `import("/suite.js").then(({ runCases }) => runCases(${JSON.stringify(peers)}))`,
+    );
+  } finally {
+    await browser.close();
+    await site.close();
+  }
+}
+
 export const runners: readonly Runner[] = [
   ...["20", "22", "24"].map(nodeRunner),
   ...[deno, bun].flatMap((runtime) =>
@@ -74,4 +97,5 @@ export const runners: readonly Runner[] = [
         ],
   ),
   { name: "workerd", kind: "workerd", run: inWorker },
+  { name: "Chromium", kind: "chromium", missing: NO_BROWSER, run: inBrowser },
 ];

@@ -46,7 +46,7 @@ test.each(ROWS)("%s takes at most %d kB for its calls, %d kB in all", async (nam
   for (const [nth, actual] of [size.called, size.everything].entries()) {
     const limit = (limits[nth] ?? 0) * 1_000;
     expect(actual).toBeLessThanOrEqual(limit);
-    // A limit that is far above the size lets it grow unnoticed, and misleads whoever reads the table.
+    // A limit that is far above the size lets it grow unnoticed.
     expect(limit).toBeLessThan(1.25 * actual + 1_000);
   }
 });

@@ -1,4 +1,4 @@
-import { createServer as createHttp1 } from "node:http";
+import { createServer as createHttp1, type RequestListener } from "node:http";
 import {
   createSecureServer,
   createServer,
@@ -12,6 +12,7 @@ import {
   type Code,
   ConnectError,
   type ConnectRouter,
+  cors,
   type HandlerContext,
 } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -47,7 +48,7 @@ export interface FakeGrpcOptions {
   without?: "report";
   /** For TLS. Defaults to plain text. */
   tls?: Certificate;
-  /** Speaks HTTP/1.1 instead of HTTP/2, as serverless platforms do. */
+  /** Speaks HTTP/1.1 instead of HTTP/2, as serverless platforms do, and lets browsers read. */
   http1?: boolean;
   /** Defaults to a free port. */
   port?: number;
@@ -108,7 +109,7 @@ export async function serveGrpc(options: FakeGrpcOptions = {}): Promise<FakeGrpc
   };
   const handler = connectNodeAdapter({ routes });
   const server = options.http1
-    ? createHttp1(handler)
+    ? createHttp1(withCors(handler))
     : options.tls === undefined
       ? createServer(handler)
       : createSecureServer({ ...options.tls, allowHTTP1: true }, handler);
@@ -143,6 +144,17 @@ export async function serveGrpc(options: FakeGrpcOptions = {}): Promise<FakeGrpc
         server.close(() => resolve());
         hangUp();
       }),
+  };
+}
+
+/** https://connectrpc.com/docs/cors/ */
+function withCors(handler: RequestListener): RequestListener {
+  return (request, response) => {
+    response.setHeader("access-control-allow-origin", "*");
+    response.setHeader("access-control-expose-headers", cors.exposedHeaders.join());
+    if (request.method !== "OPTIONS") return handler(request, response);
+    const headers = ["authorization", ...cors.allowedHeaders].join();
+    response.writeHead(204, { "access-control-allow-headers": headers }).end();
   };
 }
 

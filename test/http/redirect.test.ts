@@ -3,6 +3,7 @@ import { RemoteError } from "../../src/core/error.ts";
 import {
   assertSafeToFollow,
   guardRedirects,
+  headersToFollow,
   nextStep,
   type RedirectStep,
 } from "../../src/http/redirect.ts";
@@ -62,12 +63,30 @@ describe("nextStep", () => {
 });
 
 describe("assertSafeToFollow", () => {
-  test.each(["authorization", "accept", "x-github-api-version"])("allows the header %s", (name) => {
-    expect(() => assertSafeToFollow(step({ headers: { [name]: "x" } }))).not.toThrow();
-  });
+  test.each(["authorization", "accept", "if-none-match", "x-github-api-version"])(
+    "allows the header %s",
+    (name) => {
+      expect(() => assertSafeToFollow(step({ headers: { [name]: "x" } }))).not.toThrow();
+    },
+  );
 
   test.each(["x-amz-date", "cookie", "private-token"])("refuses the header %s", (name) => {
     expect(() => assertSafeToFollow(step({ headers: { [name]: "x" } }))).toThrow(name);
+  });
+});
+
+describe("headersToFollow", () => {
+  const simple = { accept: "a", authorization: "Bearer s3cret" };
+
+  test("leaves out what would start a preflight at another origin", () => {
+    const others = { "user-agent": "dewy", "x-github-api-version": "1", "if-none-match": '"e"' };
+    const headers = { ...simple, ...others, "accept-language": "e".repeat(129), range: "bytes=4-" };
+    expect(headersToFollow(headers)).toEqual({ ...simple, range: "bytes=4-" });
+  });
+
+  test("asks for the whole file if the condition of a range cannot be sent", () => {
+    const headers = { ...simple, range: "bytes=4-", "if-range": '"e"' };
+    expect(headersToFollow(headers)).toEqual(simple);
   });
 });
 

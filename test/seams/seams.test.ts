@@ -8,7 +8,7 @@ import { caches } from "../../src/cache/table.ts";
 import { run } from "../../src/cli/run.ts";
 import { hostRegistries } from "../../src/host/registries.ts";
 import { notifiers } from "../../src/notifiers/table.ts";
-import { readAnsweredArtifact } from "../../src/registries/grpc/artifact.ts";
+import { readAnsweredArtifact } from "../../src/registries/answered/artifact.ts";
 import { appEnvironment } from "../../src/server/app.ts";
 import { type FakeProcess, fakeProcess } from "../cli/process.ts";
 import { ODD_NAMES } from "../contract/odd_names.ts";
@@ -160,8 +160,10 @@ test("its secrets are masked, and its variables are kept from the app", async ()
 
 test("a gRPC server may answer with its artifact URLs", () => {
   const rules = { target: "registry.example:443", allow: [], registries };
-  expect(readAnsweredArtifact(`shelf://a/v1/${FILE}`, rules).name).toBe(FILE);
-  expect(() => readAnsweredArtifact("attic://a", rules)).toThrow("ghr, s3, gs, shelf, https");
+  expect(readAnsweredArtifact({ url: `shelf://a/v1/${FILE}` }, rules).name).toBe(FILE);
+  expect(() => readAnsweredArtifact({ url: "attic://a" }, rules)).toThrow(
+    "ghr, s3, gs, shelf, https",
+  );
 });
 
 test("a gateway can stand in front of it, also with --direct", async () => {

@@ -23,7 +23,8 @@ export async function createNodeFetch(
   certificates: readonly string[],
   check?: AddressCheck,
 ): Promise<typeof fetch> {
-  const undici = await import("undici");
+  // A bundle has its names only below `default`, since it is CommonJS.
+  const { default: undici } = await import("undici");
   const undiciFetch = undici.fetch as unknown as FetchWithDispatcher;
   const trust =
     certificates.length === 0

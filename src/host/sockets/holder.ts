@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ownCommand } from "../process/own_program.ts";
 import { processStartTime } from "../process/processes.ts";
 import { commandLine } from "./socket_table.ts";
 
@@ -66,7 +67,8 @@ export function holderCommand(
 ): readonly string[] {
   const next = join(tmpdir(), `dewy-${randomUUID()}`);
   const launcher = `${process.pid}:${processStartTime(process.pid) ?? ""}`;
-  return ["-c", HOLDER_SCRIPT, HOLDER_NAME, fifo ?? "", next, launcher, root, ...ownCommand(argv)];
+  const own = ownCommand(argv, commandLine());
+  return ["-c", HOLDER_SCRIPT, HOLDER_NAME, fifo ?? "", next, launcher, root, ...own];
 }
 
 interface Holder {
@@ -81,11 +83,4 @@ export function parseHolder(command: readonly string[]): Holder | undefined {
   const [next = "", launcher = "", root = ""] = command.slice(5);
   const [pid, startTime] = launcher.split(":");
   return { next, launcher: { pid: Number(pid), startTime }, root };
-}
-
-/** This program's command line, with all flags of the runtime. */
-function ownCommand(argv: readonly string[]): readonly [string, ...string[]] {
-  const script = process.argv.slice(1, 2);
-  const [, ...args] = commandLine() ?? ["", ...process.execArgv, ...script, ...argv];
-  return [process.execPath, ...args];
 }

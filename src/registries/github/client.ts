@@ -7,6 +7,7 @@ import {
   RemoteError,
 } from "../../core/error.ts";
 import { readBaseUrl, redactUrl } from "../../core/url.ts";
+import { discardBody } from "../../http/body.ts";
 import {
   createHttpClient,
   type HttpClient,
@@ -16,6 +17,7 @@ import {
 import { nextLink, parseJson } from "../../http/json.ts";
 import { openRange, type RangeOptions } from "../../http/range.ts";
 import { guardRedirects, type ResolveHost } from "../../http/redirect.ts";
+import type { ResponseCache } from "../../http/response_cache.ts";
 import { type GitHubAuth, githubAuth } from "./auth.ts";
 import { type RateLimit, type RateWatch, watchRateLimit } from "./rate_limit.ts";
 import { parseWire, type Schema } from "./schema.ts";
@@ -28,6 +30,8 @@ export interface GitHubContext extends Pick<Context, "env" | "fetch" | "clock" |
   readTextFile?: Context["readTextFile"];
   /** Looks up the addresses of a host; absent on the edge. */
   resolveHost?: ResolveHost;
+  /** Keeps responses beyond this client. Defaults to none. */
+  cache?: ResponseCache | undefined;
 }
 
 export interface GitHubGetOptions {
@@ -126,6 +130,16 @@ export class GitHubClient {
     );
   }
 
+  /** Where a download is redirected to: a signed address, which needs no token. `undefined` if the server sends it itself. */
+  async locate(path: string, signal?: AbortSignal): Promise<string | undefined> {
+    const headers = { accept: "application/octet-stream" };
+    const request = { url: this.#baseUrl + path, headers, redirect: "manual", signal } as const;
+    const response = await this.#authorized(request, (ready) => this.#http.send(ready));
+    discardBody(response);
+    const location = response.headers.get("location");
+    return location === null ? undefined : new URL(location, request.url).href;
+  }
+
   /** Adds a text file to a release; an existing one counts as success. */
   async upload(uploadUrl: string, name: string, text: string, signal?: AbortSignal): Promise<void> {
     const url = new URL(uploadUrl.replace(/\{.*$/s, "")); // https://www.rfc-editor.org/rfc/rfc6570
@@ -159,7 +173,7 @@ export class GitHubClient {
     const headers: Record<string, string> =
       known === undefined ? {} : { "if-none-match": known.etag };
     const answer = await this.#authorized(
-      { url, headers, accept: [304, ...missing], signal },
+      { url, headers, accept: [304, ...missing], cacheable: true, signal },
       (ready) => this.#http.text(ready, MAX_PAGE_BYTES),
     );
     this.#rate.observe(answer.headers);

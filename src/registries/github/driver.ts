@@ -34,7 +34,7 @@ export const ghr: RegistryDriver<GhrLocator> = {
   parse: parseGhrUrl,
   fromWebAddress: ghrFromWebAddress,
   token: "A token for GitHub",
-  features: ["anyPlatform", "exists", "report"],
+  features: ["anyPlatform", "exists", "report", "link"],
   artifact: {
     isRemote: true,
     parse: (url) => ({ name: parseGhrArtifactUrl(url).artifact }),

@@ -66,6 +66,16 @@ export function openGhr(given: GhrLocator, io: RegistryContext): Registry {
 
   return {
     ...registry,
+    async link(artifact, options = {}) {
+      const { tag, artifact: name } = parseGhrArtifactUrl(
+        splitUrl(artifact.url, "the artifact URL"),
+      );
+      const signal = joinSignals(options.signal, io.signal);
+      const asset =
+        source.asset(tag, name) ?? (await findRemoteAsset(repository, tag, name, signal));
+      assertSame(artifact, asset);
+      return repository.link(asset, signal);
+    },
     async resolve(options) {
       const resolution = await registry.resolve(options);
       if (options?.tag === undefined) source.settle(resolution);

@@ -78,6 +78,10 @@ export class GitHubRepository {
     return this.#github.download(path, { ...range, size: asset.size }, signal);
   }
 
+  link(asset: GitHubAsset, signal?: AbortSignal): Promise<string | undefined> {
+    return this.#github.locate(`${this.#path}/releases/assets/${asset.id}`, signal);
+  }
+
   /** Leaves an audit record as an asset. https://docs.github.com/rest/releases/assets#upload-a-release-asset */
   record(uploadUrl: string, deployment: Deployment, signal?: AbortSignal): Promise<void> {
     const name = auditName(deployment);

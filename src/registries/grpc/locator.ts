@@ -1,5 +1,6 @@
 import { ConfigError } from "../../core/error.ts";
 import { decodePath, type OptionSpec, option, redactUrl, type SplitUrl } from "../../core/url.ts";
+import { ALLOW_OPTION, HOST, readAllow } from "../answered/allow.ts";
 import {
   badRegistryUrl,
   type LocatorBase,
@@ -18,13 +19,7 @@ export const GRPC_OPTIONS: readonly OptionSpec[] = [
     "grpc, connect or grpc-web; by default grpc on a host, and connect where there is only fetch",
   ),
   option("ca-file", "A file of PEM certificates to trust as well, with protocol grpc"),
-  {
-    name: "allow",
-    type: "string",
-    description:
-      "What the server's artifact URLs may use, separated by commas: http, file, endpoint (of s3://), " +
-      "or a host[:port] inside the private network",
-  },
+  ALLOW_OPTION,
 ];
 
 /** The protocol of the server. */
@@ -47,7 +42,6 @@ export interface GrpcLocator extends LocatorBase {
 }
 
 const PROTOCOLS: readonly GrpcProtocol[] = ["grpc", "grpc-web", "connect"];
-const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:0*[1-9]\d{0,4})?$/;
 
 /** Reads `grpc://host:port`. The server chooses, so `pre-release` and `artifact` are not supported. */
 export function parseGrpcUrl(url: SplitUrl): GrpcLocator {
@@ -72,7 +66,7 @@ export function parseGrpcUrl(url: SplitUrl): GrpcLocator {
     const other = noTLS ? "no-tls=true" : `protocol=${protocol}`;
     throw unusable(url, `ca-file has no effect with ${other}; see --ca-file`);
   }
-  const allow = readAllow(url, query.text("allow"));
+  const allow = readAllow(url, query);
   return {
     ...common,
     target,
@@ -87,20 +81,6 @@ function readProtocol(url: SplitUrl, text: string): GrpcProtocol | undefined {
   const protocol = PROTOCOLS.find((one) => one === text);
   if (protocol !== undefined || text === "") return protocol;
   throw unusable(url, `protocol=${text} is not one of ${PROTOCOLS.join(", ")}`);
-}
-
-function readAllow(url: SplitUrl, text: string): string[] {
-  const entries = text
-    .toLowerCase()
-    .split(",")
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== "");
-  for (const entry of entries) {
-    if (!HOST.test(entry)) {
-      throw unusable(url, `allow=${entry} is neither http, file or endpoint, nor a host[:port]`);
-    }
-  }
-  return entries;
 }
 
 function unusable(url: SplitUrl, problem: string): ConfigError {

@@ -1,38 +1,21 @@
 import { ConfigError } from "../../core/error.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
-import { withTimeout } from "../../core/timeout.ts";
-import type {
-  Artifact,
-  Candidates,
-  OpenOptions,
-  Platform,
-  Registry,
-  Resolution,
-} from "../../core/types.ts";
-import { splitUrl } from "../../core/url.ts";
+import type { Registry } from "../../core/types.ts";
 import { normalizePlatform } from "../../platform/platform.ts";
+import { explainAnswer, malformed, resolveAnswer, type ServerAnswer } from "../answered/answer.ts";
+import { openAnswered } from "../answered/open.ts";
 import type { RegistryContext } from "../driver.ts";
-import { openHttpsArtifact } from "../https_artifact.ts";
 import { joinSignals } from "../list_registry.ts";
-import { resolveAnswer } from "./answer.ts";
-import {
-  type ArtifactRules,
-  artifactRules,
-  assertMayAsk,
-  assertResolvesElsewhere,
-  readAnsweredArtifact,
-} from "./artifact.ts";
-import type { GrpcAnnouncement, GrpcChannel } from "./channel.ts";
+import type { GrpcAnnouncement, GrpcAnswer, GrpcChannel } from "./channel.ts";
 import type { GrpcClient } from "./client.ts";
 import { type GrpcLocator, type GrpcProtocol, TOKEN_VARIABLE } from "./locator.ts";
-
-const LOOKUP_MS = 5_000;
 
 export function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
   const { client, token } = lazyClient(locator, io);
   let answered: GrpcAnnouncement | undefined;
   const platform = normalizePlatform(io.platform);
-  const rules = artifactRules(locator, io);
+  const { target, allow = [] } = locator;
+  const rules = { target, allow, registries: io.registries ?? {} };
   return {
     async resolve(options = {}) {
       const { arch, os } = platform;
@@ -40,7 +23,7 @@ export function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
       const answer = await (await client()).current({ arch, os }, signal);
       answered = answer;
       const { exclude } = options;
-      const resolution = resolveAnswer(answer, {
+      const resolution = resolveAnswer(readAnswer(answer, locator), {
         locator,
         rules,
         platform,
@@ -124,69 +107,20 @@ function isLoopback(target: string): boolean {
   return isLoopbackHost(new URL(`http://${target}`).hostname);
 }
 
-async function openAnswered(
-  artifact: Artifact,
-  rules: ArtifactRules,
-  io: RegistryContext,
-  options: OpenOptions,
-): Promise<ReadableStream<Uint8Array>> {
-  // Checked again, since the URL may come from a state file.
-  const { url } = readAnsweredArtifact(artifact.url, rules);
-  const signal = joinSignals(options.signal, io.signal);
-  const open = { ...options, signal };
-  if (/^https?:/.test(url)) {
-    const checked = new Map<string, URL>();
-    const check = async (next: URL): Promise<void> => {
-      assertMayAsk(next, rules);
-      assertResolvesElsewhere(next, rules, await addressesOf(next, io, signal));
-      checked.set(next.hostname, next);
-    };
-    const guarded = await io.guardFetch?.(io.fetch, (host, addresses) => {
-      assertResolvesElsewhere(checked.get(host) ?? new URL(url), rules, addresses);
-    });
-    await check(new URL(url));
-    const guardedIo = { ...io, fetch: guarded ?? io.fetch };
-    return openHttpsArtifact(splitUrl(url, "the artifact URL"), guardedIo, open, check);
-  }
-  if (io.openArtifact === undefined) {
-    throw new ConfigError(`Cannot open "${artifact.name}": open the registry with openRegistry`);
-  }
-  return io.openArtifact(url, open);
+function readAnswer(answer: GrpcAnswer, locator: GrpcLocator): ServerAnswer {
+  const { id, tag, artifactUrl, fileUrls } = answer;
+  return {
+    id,
+    tag,
+    artifact: artifactUrl === "" ? undefined : { url: artifactUrl },
+    files: fileUrls?.map((url) => ({ url })),
+    createdAt: readTime(answer, locator),
+  };
 }
 
-/** The addresses of a host; empty if the lookup fails or is slow: a proxy may know names that this machine does not. */
-async function addressesOf(
-  url: URL,
-  io: RegistryContext,
-  signal: AbortSignal | undefined,
-): Promise<readonly string[]> {
-  if (io.resolveHost === undefined) return [];
-  const found = io.resolveHost(url.hostname.replace(/^\[(.*)\]$/, "$1"));
-  try {
-    return await withTimeout(found, { clock: io.clock, ms: LOOKUP_MS, what: "address", signal });
-  } catch {
-    return [];
-  }
-}
-
-function explainAnswer(
-  locator: GrpcLocator,
-  platform: Platform,
-  resolution: Resolution,
-): Candidates {
-  const registry = locator.url;
-  const reason = "the server chose it";
-  if (resolution.kind === "ready") {
-    const { release, artifact } = resolution;
-    return {
-      registry,
-      platform,
-      tags: [{ tag: release.tag, chosen: true, reason }],
-      artifacts: [{ name: artifact.name, chosen: true, reason }],
-    };
-  }
-  const { tag, message = reason } = resolution;
-  const chosen = resolution.reason === "artifact-missing";
-  const tags = tag === undefined ? [] : [{ tag, chosen, reason: chosen ? reason : message }];
-  return { registry, platform, tags, artifacts: [] };
+function readTime({ createdAt }: GrpcAnswer, locator: GrpcLocator): Date | undefined {
+  if (createdAt === undefined) return undefined;
+  const date = new Date(Number(createdAt.seconds) * 1000 + createdAt.nanos / 1e6);
+  if (!Number.isNaN(date.getTime())) return date;
+  throw malformed(locator, "created_at", `${createdAt.seconds} s is not a valid time`);
 }

@@ -1,15 +1,18 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { lazyAwsCredentials } from "../../../src/host/credentials/aws.ts";
+import type { EventSink } from "../../../src/core/event.ts";
+import { lazyAwsCredentials, PACKAGES } from "../../../src/host/credentials/aws.ts";
 import type { AwsCredentials } from "../../../src/registries/driver.ts";
 import { fakeClock } from "../../fakes/clock.ts";
-import { type Runtime, runCase, runtimes } from "../../runtime/runtimes.ts";
+import { ROOT, type Runtime, runCase, runtimes } from "../../runtime/runtimes.ts";
 import { tempDirectory } from "../../support/temp_directory.ts";
 
 const NONE = new Error("Could not load credentials from any providers");
+const MISSING = Object.assign(new Error("Cannot find package"), { code: "ERR_MODULE_NOT_FOUND" });
+const emit: EventSink = () => {};
 const KEYS: AwsCredentials = { accessKeyId: "a", secretAccessKey: "b" };
 
 describe("lazyAwsCredentials", () => {
@@ -19,7 +22,7 @@ describe("lazyAwsCredentials", () => {
       loads += 1;
       return async () => KEYS;
     };
-    const ask = lazyAwsCredentials({ env: {}, clock: fakeClock(), loadChain });
+    const ask = lazyAwsCredentials({ env: {}, clock: fakeClock(), emit, loadChain });
     expect(loads).toBe(0);
     expect(await Promise.all([ask(), ask()])).toEqual([KEYS, KEYS]);
     expect(await ask()).toEqual(KEYS);
@@ -33,7 +36,7 @@ describe("lazyAwsCredentials", () => {
       asked += 1;
       return { ...KEYS, expiration: new Date(clock.now() + 3_600_000) };
     };
-    const ask = lazyAwsCredentials({ env: {}, clock, loadChain });
+    const ask = lazyAwsCredentials({ env: {}, clock, emit, loadChain });
     await ask();
     clock.advance(55 * 60_000 - 1);
     await ask();
@@ -50,7 +53,7 @@ describe("lazyAwsCredentials", () => {
       asked += 1;
       throw NONE;
     };
-    const ask = lazyAwsCredentials({ env: {}, clock, loadChain });
+    const ask = lazyAwsCredentials({ env: {}, clock, emit, loadChain });
     expect([await ask(), await ask()]).toEqual([undefined, undefined]);
     expect(asked).toBe(1);
     clock.advance(60_000);
@@ -60,7 +63,12 @@ describe("lazyAwsCredentials", () => {
 
   it("fails instead of staying anonymous if the operator named a source", async () => {
     const loadChain = async () => async () => Promise.reject(NONE);
-    const ask = lazyAwsCredentials({ env: { AWS_PROFILE: "prod" }, clock: fakeClock(), loadChain });
+    const ask = lazyAwsCredentials({
+      env: { AWS_PROFILE: "prod" },
+      clock: fakeClock(),
+      emit,
+      loadChain,
+    });
     await expect(ask()).rejects.toMatchObject({
       code: "credential",
       message: expect.stringContaining("AWS_PROFILE"),
@@ -78,7 +86,7 @@ describe("lazyAwsCredentials", () => {
       AWS_SHARED_CREDENTIALS_FILE: join(directory, "none"),
     };
     await expect(
-      lazyAwsCredentials({ env, clock: fakeClock(), loadChain })(),
+      lazyAwsCredentials({ env, clock: fakeClock(), emit, loadChain })(),
     ).rejects.toMatchObject({
       code: "credential",
       message: `Cannot use AWS_PROFILE "prdo": there is no such profile in ${config} and ${directory}/none (found: default, prod)`,
@@ -86,15 +94,58 @@ describe("lazyAwsCredentials", () => {
     const found = lazyAwsCredentials({
       env: { ...env, AWS_PROFILE: "prod" },
       clock: fakeClock(),
+      emit,
       loadChain,
     })();
     await expect(found).rejects.toThrow("Could not load credentials");
   });
 
+  it("names the version of the SDK that the tests use", async () => {
+    const manifest = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
+    expect(manifest.devDependencies).toMatchObject(PACKAGES);
+    expect(Object.keys(manifest.peerDependencies)).toEqual(
+      expect.arrayContaining(Object.keys(PACKAGES)),
+    );
+  });
+
+  it("stays anonymous without the SDK, and warns once how to install it", async () => {
+    const clock = fakeClock();
+    const events: unknown[] = [];
+    const env = { HOME: await tempDirectory() };
+    const loadChain = async () => Promise.reject(MISSING);
+    const ask = lazyAwsCredentials({ env, clock, emit: (event) => events.push(event), loadChain });
+    expect(await ask()).toBe(undefined);
+    clock.advance(60_000);
+    expect(await ask()).toBe(undefined);
+    expect(events).toMatchObject([
+      { type: "warning", fields: { install: expect.stringMatching(/@aws-sdk\/\S+@3\.\d+/) } },
+    ]);
+  });
+
+  it("fails without the SDK if a source is configured, and says how to install it", async () => {
+    const HOME = await tempDirectory();
+    const loadChain = async () => Promise.reject(MISSING);
+    const fails = (env: Record<string, string>): Promise<unknown> =>
+      lazyAwsCredentials({ env: { HOME, ...env }, clock: fakeClock(), emit, loadChain })().then(
+        () => expect.fail("no error"),
+        (error: unknown) => error,
+      );
+    expect(await fails({ AWS_PROFILE: "prod" })).toMatchObject({
+      code: "credential",
+      message: expect.stringMatching(/from AWS_PROFILE: .* npm install @aws-sdk\/\S+@3\.\d+/),
+    });
+    const config = join(HOME, "config");
+    await writeFile(config, "[default]\nregion = a\n");
+    expect(await fails({ AWS_CONFIG_FILE: config })).toMatchObject({
+      code: "credential",
+      message: expect.stringContaining(`from ${config}: `),
+    });
+  });
+
   it("reports why a source fails", async () => {
     const loadChain = async () => async () =>
       Promise.reject(new Error("The SSO session has expired"));
-    const ask = lazyAwsCredentials({ env: {}, clock: fakeClock(), loadChain });
+    const ask = lazyAwsCredentials({ env: {}, clock: fakeClock(), emit, loadChain });
     await expect(ask()).rejects.toMatchObject({
       code: "credential",
       message: expect.stringContaining("SSO session has expired"),
@@ -106,6 +157,7 @@ describe("lazyAwsCredentials", () => {
     const ask = lazyAwsCredentials({
       env: {},
       clock,
+      emit,
       loadChain: async () => () => new Promise(() => {}),
     });
     await expect(ask()).rejects.toMatchObject({

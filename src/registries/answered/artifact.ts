@@ -7,48 +7,48 @@
 
 import { ConfigError } from "../../core/error.ts";
 import { isPrivateAddress, isPrivateHost } from "../../core/private_address.ts";
+import type { Artifact } from "../../core/types.ts";
 import { decodePath, splitUrl } from "../../core/url.ts";
-import { lastPart, type RegistryContext, type RegistryTable } from "../driver.ts";
-import type { GrpcLocator } from "./locator.ts";
+import { lastPart, type RegistryTable } from "../driver.ts";
 
 export interface ArtifactRules {
   /** Host and port of the server: https artifacts may come from there, wherever it is. */
   target: string;
   /** `http`, `file`, `endpoint`, and hosts with or without a port, in lower case. */
   allow: readonly string[];
+  /** Whether the server itself may be asked over plain HTTP. Defaults to false. */
+  isPlain?: boolean;
   registries: RegistryTable;
 }
 
-export function artifactRules(
-  { target, allow = [] }: GrpcLocator,
-  { registries = {} }: Pick<RegistryContext, "registries">,
-): ArtifactRules {
-  return { target, allow, registries };
-}
-
-export interface AnsweredArtifact {
-  name: string;
-  /** The URL without its fragment. */
+/** A file in a server's answer. */
+export interface AnsweredFile {
+  /** May end in `#sha256=<hex>`. */
   url: string;
-  /** `sha256:<hex>`, where the fragment states one. */
+  /** Defaults to the last part of the URL's path. */
+  name?: string;
+  size?: number;
   digest?: string;
 }
 
 const MAX_URL_LENGTH = 8192;
 const SHA256 = /^sha256=([0-9a-f]{64})$/i;
 
-export function readAnsweredArtifact(text: string, rules: ArtifactRules): AnsweredArtifact {
+/** The artifact's URL is without a fragment. */
+export function readAnsweredArtifact(file: AnsweredFile, rules: ArtifactRules): Artifact {
+  const { url: text, size } = file;
   if (text.length > MAX_URL_LENGTH || /[\s\p{Cc}\\]/u.test(text)) {
     throw new ConfigError("it is too long, or has blanks, backslashes or control characters");
   }
   const hash = text.indexOf("#");
   const url = hash < 0 ? text : text.slice(0, hash);
-  const digest = hash < 0 ? undefined : readDigest(text.slice(hash + 1));
-  const name = readName(url, rules);
+  const digest = hash < 0 ? file.digest : readDigest(text.slice(hash + 1));
+  const last = readName(url, rules);
+  const { name = last } = file;
   if (name === "" || name === "." || name === ".." || /[\0/]/.test(name)) {
     throw new ConfigError("it names no file");
   }
-  return { name, url, digest };
+  return { name, url, size, digest };
 }
 
 function readDigest(fragment: string): string {
@@ -97,8 +97,9 @@ function readWebUrl(text: string): URL {
 
 /** Checks an address of the web, the answer's own or one it redirects to. */
 export function assertMayAsk(url: URL, rules: ArtifactRules): void {
-  if (url.protocol !== "https:")
+  if (url.protocol !== "https:" && !(rules.isPlain && isTarget(url, rules))) {
     assertAllowed("http", "plain http can be changed on its way", rules);
+  }
   if (!isPrivateHost(url.hostname) || isAllowedHost(url, rules)) return;
   throw new ConfigError(
     `it leads to "${url.hostname}" inside this machine or its network; allow=${url.hostname} on the registry's URL allows that`,
@@ -128,9 +129,17 @@ export function assertResolvesElsewhere(
 const PRIVATE_NETWORK =
   /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|(?!fd00:0?ec2:)f[cd][0-9a-f]{2}:)/i;
 
+function authorityOf(url: URL): string {
+  return `${url.hostname}:${url.port || (url.protocol === "https:" ? 443 : 80)}`;
+}
+
+function isTarget(url: URL, { target }: ArtifactRules): boolean {
+  return authorityOf(url) === target.toLowerCase();
+}
+
 function isAllowedHost(url: URL, rules: ArtifactRules): boolean {
-  const authority = `${url.hostname}:${url.port || (url.protocol === "https:" ? 443 : 80)}`;
-  if (authority === rules.target.toLowerCase()) return true;
+  if (isTarget(url, rules)) return true;
+  const authority = authorityOf(url);
   return rules.allow.includes(url.hostname) || rules.allow.includes(authority);
 }
 

@@ -1,15 +1,35 @@
 import { DewyError, RemoteError } from "../../core/error.ts";
-import type { Platform, Resolution, ResolveOptions, Version } from "../../core/types.ts";
+import type {
+  Artifact,
+  Candidates,
+  Platform,
+  Resolution,
+  ResolveOptions,
+  Version,
+} from "../../core/types.ts";
 import { redactUrl } from "../../core/url.ts";
 import { printable } from "../../resolve/message.ts";
 import { GRACE_MS } from "../../resolve/resolve.ts";
 import { parseVersion } from "../../version/version.ts";
-import { type AnsweredArtifact, type ArtifactRules, readAnsweredArtifact } from "./artifact.ts";
-import type { GrpcAnswer } from "./channel.ts";
-import type { GrpcLocator } from "./locator.ts";
+import type { LocatorBase } from "../driver.ts";
+import { type AnsweredFile, type ArtifactRules, readAnsweredArtifact } from "./artifact.ts";
+
+/** The version that a server has chosen. */
+export interface ServerAnswer {
+  /** The server's identifier of the release. */
+  id: string;
+  /** The tag; empty if there is none. */
+  tag: string;
+  /** The artifact; absent if it does not exist yet. */
+  artifact?: AnsweredFile | undefined;
+  /** The release's small files, such as signatures. */
+  files?: readonly AnsweredFile[] | undefined;
+  /** When it was published. */
+  createdAt?: Date | undefined;
+}
 
 export interface AnswerContext {
-  locator: GrpcLocator;
+  locator: LocatorBase;
   rules: ArtifactRules;
   /** The machine that was asked for, in Go's spelling. */
   platform: Platform;
@@ -27,15 +47,14 @@ const MAX_ID_LENGTH = 1024;
  * Turns a server's answer into a resolution. The server chooses: its tag need not be a version, and no policy applies
  * but the slot and the tags to exclude.
  */
-export function resolveAnswer(answer: GrpcAnswer, context: AnswerContext): Resolution {
+export function resolveAnswer(answer: ServerAnswer, context: AnswerContext): Resolution {
   const { locator, platform, now } = context;
-  const { id, tag } = answer;
-  if (tag === "" && answer.artifactUrl === "") return nothing(context);
+  const { id, tag, artifact, createdAt } = answer;
+  if (tag === "" && artifact === undefined) return nothing(context);
   if (tag === "" || tag.length > MAX_TAG_LENGTH || /\p{Cc}/u.test(tag)) {
     throw malformed(locator, "tag", "it is empty, too long, or has control characters");
   }
   if (id.length > MAX_ID_LENGTH) throw malformed(locator, "id", "it is too long");
-  const createdAt = readTime(answer, locator);
   const version = readVersion(tag, locator.calver);
   if (context.wanted !== undefined && context.wanted !== tag) {
     return unknownTag(`the server answers ${tag}`, context);
@@ -45,7 +64,7 @@ export function resolveAnswer(answer: GrpcAnswer, context: AnswerContext): Resol
     const message = `Cannot use the answer of ${locator.url}: ${unwanted}; the server chooses the version`;
     return { kind: "none", reason: "filtered", tag, message };
   }
-  if (answer.artifactUrl === "") {
+  if (artifact === undefined) {
     if (createdAt !== undefined && now - createdAt.getTime() < GRACE_MS) {
       return { kind: "pending", tag, reason: "artifact-missing", since: createdAt };
     }
@@ -61,8 +80,8 @@ export function resolveAnswer(answer: GrpcAnswer, context: AnswerContext): Resol
       createdAt,
       slot: version.buildMetadata || undefined,
     },
-    artifact: readArtifact(answer.artifactUrl, context),
-    files: answer.fileUrls?.map((url) => readArtifact(url, context)),
+    artifact: readArtifact(artifact, context),
+    files: answer.files?.map((file) => readArtifact(file, context)),
   };
 }
 
@@ -77,15 +96,8 @@ function unknownTag(why: string, { locator, wanted = "" }: AnswerContext): Resol
   const asked = printable(wanted);
   const message =
     `Cannot find the tag "${asked}" in "${locator.url}": ${why}, ` +
-    `and a grpc:// server offers only its current version; choose ${asked} on the server`;
+    `and a ${locator.type}:// server offers only its current version; choose ${asked} on the server`;
   return { kind: "none", reason: "unknown-tag", tag: wanted, message };
-}
-
-function readTime({ createdAt }: GrpcAnswer, locator: GrpcLocator): Date | undefined {
-  if (createdAt === undefined) return undefined;
-  const date = new Date(Number(createdAt.seconds) * 1000 + createdAt.nanos / 1e6);
-  if (!Number.isNaN(date.getTime())) return date;
-  throw malformed(locator, "created_at", `${createdAt.seconds} s is not a valid time`);
 }
 
 /** A server may use tags that are not versions; the part after `+` is still the slot. */
@@ -111,17 +123,17 @@ function whyUnwanted(tag: string, version: Version, context: AnswerContext): str
   return new Set(context.exclude ?? []).has(tag) ? `${tag} is excluded` : undefined;
 }
 
-function readArtifact(url: string, { locator, rules }: AnswerContext): AnsweredArtifact {
+function readArtifact(file: AnsweredFile, { locator, rules }: AnswerContext): Artifact {
   try {
-    return readAnsweredArtifact(url, rules);
+    return readAnsweredArtifact(file, rules);
   } catch (error) {
     if (!(error instanceof DewyError) && !(error instanceof URIError)) throw error;
-    throw malformed(locator, `artifact_url "${redactUrl(url)}"`, error.message, error);
+    throw malformed(locator, `artifact_url "${redactUrl(file.url)}"`, error.message, error);
   }
 }
 
-function malformed(
-  locator: GrpcLocator,
+export function malformed(
+  locator: LocatorBase,
   field: string,
   problem: string,
   cause?: unknown,
@@ -131,4 +143,26 @@ function malformed(
     retryable: false,
     cause,
   });
+}
+
+export function explainAnswer(
+  locator: LocatorBase,
+  platform: Platform,
+  resolution: Resolution,
+): Candidates {
+  const registry = locator.url;
+  const reason = "the server chose it";
+  if (resolution.kind === "ready") {
+    const { release, artifact } = resolution;
+    return {
+      registry,
+      platform,
+      tags: [{ tag: release.tag, chosen: true, reason }],
+      artifacts: [{ name: artifact.name, chosen: true, reason }],
+    };
+  }
+  const { tag, message = reason } = resolution;
+  const chosen = resolution.reason === "artifact-missing";
+  const tags = tag === undefined ? [] : [{ tag, chosen, reason: chosen ? reason : message }];
+  return { registry, platform, tags, artifacts: [] };
 }

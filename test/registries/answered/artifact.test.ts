@@ -4,13 +4,13 @@ import {
   assertMayAsk,
   assertResolvesElsewhere,
   readAnsweredArtifact,
-} from "../../../src/registries/grpc/artifact.ts";
+} from "../../../src/registries/answered/artifact.ts";
 
 const TARGET = "10.0.0.5:9000";
 const HEX = "0123456789abcdef".repeat(4);
 
 const read = (url: string, ...allow: string[]): ReturnType<typeof readAnsweredArtifact> =>
-  readAnsweredArtifact(url, { target: TARGET, allow, registries: hostRegistries });
+  readAnsweredArtifact({ url }, { target: TARGET, allow, registries: hostRegistries });
 
 describe("an artifact URL that a server answers with", () => {
   test.each([
