@@ -18,7 +18,8 @@ export interface SharedStoreOptions {
 const OPERATION_MS = 10_000;
 /** A timer that fires later than this shows that the process had no time to run: the store may have answered. */
 const STALL_MS = 500;
-const MAX_STALLS = 3;
+/** So that two attempts and the pause between them are shorter than a poll may be. */
+const MAX_STALLS = 1;
 const FIRST_WAIT_MS = 250;
 /** How long a store that was slow once is left alone. Operations wait for the end, so that no crowd goes upstream. */
 const BREATHER_MS = 10_000;

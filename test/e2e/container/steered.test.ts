@@ -1,7 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import type { DeployState } from "../../../src/deploy/state.ts";
+import { fakeS3 } from "../../fakes/s3.ts";
+import { serveFetch } from "../../fakes/serve.ts";
 import { missingEngine } from "../../peers/container_engine.ts";
 import { missingDockerRegistry } from "../../peers/docker_registry.ts";
 import { type Dewy, until } from "../dewy.ts";
@@ -48,6 +50,33 @@ describe.each(["docker", "podman"] as const)("steering dewy container with %s", 
         answer: async () => (await get(app)).split(" ", 1)[0] ?? "",
       });
     });
+
+    it.runIf(engine === "docker")(
+      "as a host of a fleet, takes versions by rollouts",
+      {
+        timeout: 180_000,
+      },
+      async () => {
+        const bucket = fakeS3("bucket", Date.now);
+        const store = await serveFetch(bucket.handler);
+        onTestFinished(() => store.close());
+        const rollout = (): unknown => {
+          const { body } = bucket.objects.get("app/fleet/web/rollout.json") ?? {};
+          return body && JSON.parse(new TextDecoder().decode(body));
+        };
+        const app = await serveContainers(peers, NODE);
+        const cache = `s3://us-east-1/bucket/app?registry-ttl=1s&endpoint=${store.url}`;
+        const fleet = ["--cache", cache, "--fleet", "web", "--member-ttl", "10s"];
+        const env = { AWS_ACCESS_KEY_ID: "dewy", AWS_SECRET_ACCESS_KEY: "secret" };
+        const dewy = app.start([...fleet, "--rollout", "1,100%", "--rollout-bake", "1s"], env);
+        for (const tag of ["v1.0.0", "v1.1.0"]) {
+          await app.publish(tag);
+          await deployed(dewy, tag);
+          await expect.poll(rollout, { timeout: 60_000 }).toMatchObject({ tag, state: "done" });
+        }
+        expect((await get(app)).split(" ", 1)[0]).toBe("v1.1.0");
+      },
+    );
 
     it.runIf(engine === "docker").each([
       { words: "rollback", to: "v1.0.0" },
