@@ -21,9 +21,9 @@ const { countLines, measure, commentShare }: SizeTool = await import(TOOL);
  * server are the rest. It was 52,900 before anything verified signatures: seven kinds, Sigstore's logs and bundles, attacks by
  * old and hidden versions, and `dewy verify` are the rest. It was 60,400 before there was more than one machine: shared
  * caches, staged rollouts with their model and simulation, and gateways that stream are the rest. It was 67,000 before there
- * were a handler for serverless functions and the registry that asks it.
+ * were a handler for serverless functions, the registry that asks it, caches of responses and lists of versions.
  */
-const MAX_LINES = 68_500;
+const MAX_LINES = 69_300;
 const MAX_COMMENT_PERCENT = 14;
 const MAX_FILES_PER_FOLDER = 20;
 /** Folders that may hold more files, and why. */
