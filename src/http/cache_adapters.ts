@@ -114,7 +114,8 @@ export function kvCache(namespace: KvNamespace): ResponseCache {
   };
 }
 
-type DenoKvKey = readonly (string | number)[];
+/** A key of {@link DenoKv}. */
+export type DenoKvKey = readonly (string | number)[];
 
 /** The part of `Deno.Kv` that {@link denoKvCache} uses. */
 export interface DenoKv {

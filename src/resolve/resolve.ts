@@ -78,7 +78,7 @@ export interface ReleaseSource {
    * A source for one question with `once`. Its listing may leave out what cannot change the answer. Defaults to the source
    * itself.
    */
-  single?(options: Pick<ResolveOptions, "exclude" | "since">): ReleaseSource;
+  single?(options: { exclude?: Iterable<string>; since?: string }): ReleaseSource;
   /** A source to go through all versions, in which `release` reads one at a time. Defaults to the source itself. */
   browse?(): Pick<ReleaseSource, "tags" | "release">;
 }
