@@ -23,7 +23,7 @@ const { countLines, measure, commentShare }: SizeTool = await import(TOOL);
  * caches, staged rollouts with their model and simulation, and gateways that stream are the rest. It was 67,000 before there
  * were a handler for serverless functions and the registry that asks it.
  */
-const MAX_LINES = 68_500;
+const MAX_LINES = 69_500;
 const MAX_COMMENT_PERCENT = 14;
 const MAX_FILES_PER_FOLDER = 20;
 /** Folders that may hold more files, and why. */
