@@ -11,17 +11,13 @@ const suites = {
   DEWY_PACKAGING_SUITE: "test/packaging/**",
   DEWY_BINARIES_SUITE: "test/binaries/**",
 };
-const builders: Readonly<Record<string, string>> = {
-  [suites.DEWY_PEERS_SUITE]: "test/peers/go/build.ts",
-  [suites.DEWY_BINARIES_SUITE]: "test/binaries/build.ts",
-};
 const chosen = Object.entries(suites).find(([name]) => process.env[name] === "1")?.[1];
 
 const config: ViteUserConfig = defineConfig({
   test: {
     include: [`${chosen ?? "test/**"}/*.test.ts`],
     exclude: [...configDefaults.exclude, ...(chosen === undefined ? Object.values(suites) : [])],
-    globalSetup: builders[chosen ?? ""] ?? [],
+    globalSetup: chosen === suites.DEWY_PEERS_SUITE ? ["test/peers/go/build.ts"] : [],
     // Defaults to 1 on a machine with two cores, but the tests mostly wait for processes.
     maxWorkers: 2,
     // Loading all modules again for each file takes as long as the tests. A test that changes what a

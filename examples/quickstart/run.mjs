@@ -17,6 +17,8 @@ import { gzipSync } from "node:zlib";
 import { packTar } from "modern-tar";
 
 const CLI = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
+/** A single binary to run instead: node examples/quickstart/run.mjs build/dewy_linux_amd64 */
+const [BINARY] = process.argv.slice(2);
 const APP = fileURLToPath(new URL("app.js", import.meta.url));
 const TIMEOUT_MS = 60_000;
 const CLIENTS = 8;
@@ -39,7 +41,8 @@ const args = [
 ];
 say(`dewy runs it and polls the registry:\n\n    node dist/cli.js ${args.join(" ")}\n`);
 const launcher = "Deno" in globalThis ? ["run", "-A", CLI] : [CLI];
-const dewy = spawn(process.execPath, [...launcher, ...args], {
+const command = BINARY === undefined ? [process.execPath, ...launcher] : [BINARY];
+const dewy = spawn(command[0], [...command.slice(1), ...args], {
   stdio: ["ignore", "inherit", "inherit"],
 });
 process.once("SIGINT", () => void dewy.kill("SIGINT"));

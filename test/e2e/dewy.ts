@@ -35,11 +35,13 @@ export interface CliRuntime {
   command: readonly [string, ...string[]];
 }
 
-/** Node runs the built package; Deno and Bun run the sources. */
-export const cliRuntimes: readonly CliRuntime[] = runtimes.map((runtime) => ({
-  name: runtime.name,
-  command: cliCommand(runtime),
-}));
+const { DEWY_BINARY } = process.env;
+
+/** Node runs the built package; Deno and Bun run the sources. With `$DEWY_BINARY`, only that binary runs. */
+export const cliRuntimes: readonly CliRuntime[] =
+  DEWY_BINARY === undefined
+    ? runtimes.map((runtime) => ({ name: runtime.name, command: cliCommand(runtime) }))
+    : [{ name: "single binary", command: [DEWY_BINARY] }];
 
 function cliCommand(runtime: Runtime): readonly [string, ...string[]] {
   if (runtime.name === "Deno") return [join(BIN, "deno"), ...DENO_RUN, join(ROOT, "cli.ts")];

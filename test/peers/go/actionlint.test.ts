@@ -1,5 +1,8 @@
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { ROOT } from "../../runtime/runtimes.ts";
 import { workflows } from "../../support/workflows.ts";
 import { goPeerPath, missingGoPeer } from "./peers.ts";
 
@@ -21,6 +24,10 @@ describe.skipIf(missing !== undefined)(
         expect(lint(source)).toBe("");
       },
     );
+
+    test("finds nothing in dewy's own release workflow", () => {
+      expect(lint(readFileSync(join(ROOT, ".github/workflows/release.yml"), "utf8"))).toBe("");
+    });
 
     test("refuses an unknown permission", () => {
       const source = workflows()[0]?.source ?? "";

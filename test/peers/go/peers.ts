@@ -20,6 +20,8 @@ export const GO_PEERS = {
   versitygw: { module: "github.com/versity/versitygw/cmd/versitygw", version: "v1.8.0" },
   "fake-gcs-server": { module: "github.com/fsouza/fake-gcs-server", version: "v1.56.1" },
   actionlint: { module: "github.com/rhysd/actionlint/cmd/actionlint", version: "v1.7.12" },
+  // Newer ones need modules that the module proxy of the CI does not serve.
+  nfpm: { module: "github.com/goreleaser/nfpm/v2/cmd/nfpm", version: "v2.43.4" },
   cosign: { module: "github.com/sigstore/cosign/v3/cmd/cosign", version: "v3.1.3" },
 } as const;
 
