@@ -1,6 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import type * as library from "../../mod.ts";
 import { CurrentResponseSchema } from "../../src/gen/dewy_pb.ts";
+import type * as handlers from "../../src/handler/mod.ts";
 import { fakeClock } from "../fakes/clock.ts";
 import { fakeGcs } from "../fakes/gcs.ts";
 import { FakeGitHub } from "../fakes/github.ts";
@@ -17,12 +18,7 @@ const FILE = "app_linux_amd64.tar.gz";
 
 /** `latest()` as most callers use it: no options but credentials, and a release that fits. */
 export const LATEST: Readonly<Record<"ghr" | "s3" | "gs" | "img" | "grpc", EdgeCall>> = {
-  ghr: (entry) => {
-    const github = new FakeGitHub({ clock: fakeClock({ now: NOW }) });
-    github.publish("v1.0.0", [{ name: FILE }]);
-    const env = { GITHUB_API_URL: github.urls.api };
-    return ask(entry, "ghr://acme/app", { token: "ghp_reader", env, fetch: github.fetch });
-  },
+  ghr: (entry) => ask(entry, "ghr://acme/app", githubOptions()),
   s3: (entry) => {
     const server = fakeS3("releases", () => NOW);
     server.store(`app/v1.0.0/${FILE}`, "bytes");
@@ -58,6 +54,21 @@ export const LATEST: Readonly<Record<"ghr" | "s3" | "gs" | "img" | "grpc", EdgeC
     });
   },
 };
+
+/** A handler that answers for a repository on GitHub. */
+export const handleGitHub = async (entry: object): Promise<void> => {
+  const { createHandler } = entry as typeof handlers;
+  const registries = { app: "ghr://acme/app" };
+  const handler = createHandler({ ...githubOptions(), registries, platform: PLATFORM });
+  const response = await handler(new Request("https://versions.example.com/app/latest"));
+  if (response.status !== 200) throw new Error(await response.text());
+};
+
+function githubOptions(): Pick<library.RegistryOptions, "token" | "env" | "fetch"> {
+  const github = new FakeGitHub({ clock: fakeClock({ now: NOW }) });
+  github.publish("v1.0.0", [{ name: FILE }]);
+  return { token: "ghp_reader", env: { GITHUB_API_URL: github.urls.api }, fetch: github.fetch };
+}
 
 async function ask(
   { latest }: typeof library,

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ROOT } from "../runtime/runtimes.ts";
-import { LATEST } from "./calls.ts";
+import { handleGitHub, LATEST } from "./calls.ts";
 import { measureEntry } from "./sizes.ts";
 
 const { ghr, s3, gs, img, grpc } = LATEST;
@@ -12,6 +12,7 @@ const CALLS = {
   "dewy/gcs": [gs],
   "dewy/oci": [img],
   "dewy/grpc": [grpc],
+  "dewy/handler": [handleGitHub],
   "dewy/verify": [ghr, s3, gs, img, grpc],
   dewy: [ghr, s3, gs, img, grpc],
 };

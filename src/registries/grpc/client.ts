@@ -4,15 +4,15 @@
  * @see ../../proto/dewy.proto
  * @module
  */
-import { Code, ConnectError } from "@connectrpc/connect";
 import type { Clock } from "../../core/clock.ts";
 import { type DewyError, RemoteError } from "../../core/error.ts";
 import type { EventSink } from "../../core/event.ts";
 import { abortWith, stoppedError, TimeoutError, withTimeout } from "../../core/timeout.ts";
-import { RegistryService } from "../../gen/dewy_pb.ts";
 import { backoffMs, MAX_RETRY_AFTER_MS } from "../../http/retry.ts";
 import type { GrpcCallOptions, GrpcChannel, GrpcQuestion, GrpcReport } from "./channel.ts";
+import { SERVICE } from "./connect.ts";
 import { type GrpcErrorContext, grpcError, isBrokenConnection, isForeignAnswer } from "./error.ts";
+import { Code, callErrorOf } from "./status.ts";
 
 export interface GrpcClientOptions {
   baseUrl: string;
@@ -149,7 +149,7 @@ async function attemptOnce<T>(
     io.emit({
       type: "request",
       method: "POST",
-      url: `${at.baseUrl}/${RegistryService.typeName}/${at.method}`,
+      url: `${at.baseUrl}/${SERVICE}/${at.method}`,
       status,
       durationMs: io.clock.now() - startedAt,
       attempt: at.attempt,
@@ -169,7 +169,7 @@ interface Failure {
 
 function judge(thrown: unknown, context: GrpcErrorContext): Failure {
   if (thrown instanceof TimeoutError) return silence(thrown, context);
-  const error = ConnectError.from(thrown);
+  const error = callErrorOf(thrown);
   const translated = grpcError(error, context);
   if (error.code === Code.DeadlineExceeded) return silence(error, context);
   const broken = isBrokenConnection(error);

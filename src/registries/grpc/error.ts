@@ -1,4 +1,3 @@
-import { Code, type ConnectError } from "@connectrpc/connect";
 import {
   ConfigError,
   CredentialError,
@@ -11,6 +10,7 @@ import { redactText } from "../../core/secret.ts";
 import { refusalIn, serverMessage } from "../../http/errors.ts";
 import { type NetworkCauseKind, networkCause } from "../../http/network_cause.ts";
 import { retryAfterMs } from "../../http/retry.ts";
+import { type CallError, Code } from "./status.ts";
 
 export interface GrpcErrorContext {
   method: string;
@@ -22,7 +22,7 @@ export interface GrpcErrorContext {
 }
 
 /** Codes after which the same call cannot go better, and which say nothing more special. */
-const LASTING: ReadonlySet<Code> = new Set([
+const LASTING: ReadonlySet<number> = new Set([
   Code.InvalidArgument,
   Code.AlreadyExists,
   Code.FailedPrecondition,
@@ -30,11 +30,11 @@ const LASTING: ReadonlySet<Code> = new Set([
   Code.DataLoss,
 ]);
 
-const REMOTE_CODES: ReadonlyMap<Code, ErrorCode> = new Map([
+const REMOTE_CODES: ReadonlyMap<number, ErrorCode> = new Map([
   [Code.DeadlineExceeded, "timeout"],
   [Code.ResourceExhausted, "rate-limited"],
 ]);
-const CODE_NAMES: ReadonlyMap<Code, string> = new Map([
+const CODE_NAMES: ReadonlyMap<number, string> = new Map([
   [Code.Canceled, "CANCELLED"],
   [Code.Unknown, "UNKNOWN"],
   [Code.InvalidArgument, "INVALID_ARGUMENT"],
@@ -54,7 +54,7 @@ const CODE_NAMES: ReadonlyMap<Code, string> = new Map([
 ]);
 
 /** Translates what a call threw. https://grpc.io/docs/guides/status-codes/ */
-export function grpcError(error: ConnectError, context: GrpcErrorContext): DewyError {
+export function grpcError(error: CallError, context: GrpcErrorContext): DewyError {
   if (isBrokenConnection(error)) return connectionError(error, context);
   const { method, baseUrl, token, now } = context;
   const said = serverMessage(error.rawMessage, [token]);
@@ -93,14 +93,14 @@ export function grpcError(error: ConnectError, context: GrpcErrorContext): DewyE
 }
 
 /** Whether the connection broke before the server answered. */
-export function isBrokenConnection(error: ConnectError): boolean {
+export function isBrokenConnection(error: CallError): boolean {
   // Statuses come from trailers and have no cause; what a runtime threw is kept as one.
   // CANCELLED: another call on the same connection was given up.
   if (error.code === Code.Canceled) return true;
   return error.cause !== undefined || /^http\/2 (stream|connection)/.test(error.rawMessage);
 }
 
-function connectionError(error: ConnectError, context: GrpcErrorContext): RemoteError {
+function connectionError(error: CallError, context: GrpcErrorContext): RemoteError {
   const { baseUrl, method } = context;
   const refusal = refusalIn(error);
   const { kind, reason, retryable } =
@@ -138,11 +138,11 @@ function hintFor(kind: NetworkCauseKind, { baseUrl, protocol }: GrpcErrorContext
 }
 
 /** Returns whether something answered over HTTP, but not as this protocol does. */
-export function isForeignAnswer({ rawMessage }: ConnectError): boolean {
+export function isForeignAnswer({ rawMessage }: CallError): boolean {
   return /^(HTTP \d|unsupported content type|missing trailer)/.test(rawMessage);
 }
 
-function foreign(error: ConnectError, { protocol }: GrpcErrorContext): string {
+function foreign(error: CallError, { protocol }: GrpcErrorContext): string {
   if (!isForeignAnswer(error)) return "";
   return protocol === "grpc"
     ? "; what answers there is no gRPC server"

@@ -7,11 +7,12 @@ import { openAnswered } from "../answered/open.ts";
 import type { RegistryContext } from "../driver.ts";
 import { joinSignals } from "../list_registry.ts";
 import type { GrpcAnnouncement, GrpcAnswer, GrpcChannel } from "./channel.ts";
-import type { GrpcClient } from "./client.ts";
+import { createGrpcClient, type GrpcClient } from "./client.ts";
+import { openConnectChannel } from "./connect.ts";
 import { type GrpcLocator, type GrpcProtocol, TOKEN_VARIABLE } from "./locator.ts";
 
 export function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
-  const { client, token } = lazyClient(locator, io);
+  const { client, token } = openClient(locator, io);
   let answered: GrpcAnnouncement | undefined;
   const platform = normalizePlatform(io.platform);
   const { target, allow = [] } = locator;
@@ -20,7 +21,7 @@ export function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
     async resolve(options = {}) {
       const { arch, os } = platform;
       const signal = joinSignals(options.signal, io.signal);
-      const answer = await (await client()).current({ arch, os }, signal);
+      const answer = await client.current({ arch, os }, signal);
       answered = answer;
       const { exclude, since } = options;
       const resolution = resolveAnswer(readAnswer(answer, locator), {
@@ -38,23 +39,23 @@ export function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
     open: (artifact, options = {}) => openAnswered(artifact, rules, io, options),
     async report({ id, tag, command, error }, options = {}) {
       const signal = joinSignals(options.signal, io.signal);
-      await (await client()).report({ id, tag, command, err: error }, signal);
+      await client.report({ id, tag, command, err: error }, signal);
     },
     async watch({ onChange, signal }) {
       const { arch, os } = platform;
       const { watchVersion } = await import("./watch.ts");
       const common = { question: { arch, os }, token, answered: () => answered };
-      const { channel: open } = await client();
+      const { channel: open } = client;
       await watchVersion({ ...common, open, onChange, signal }, io);
     },
   };
 }
 
-/** The gRPC packages are loaded at the first call. */
-function lazyClient(
+/** The packages of gRPC are loaded at the first call, if the protocol needs them. */
+function openClient(
   locator: GrpcLocator,
   io: RegistryContext,
-): { client: () => Promise<GrpcClient>; token: string } {
+): { client: GrpcClient; token: string } {
   const protocol = chooseProtocol(locator, io);
   const baseUrl = `${locator.noTLS ? "http" : "https"}://${locator.target}`;
   const token = tokenFor(locator, io);
@@ -63,17 +64,11 @@ function lazyClient(
       if (io.grpcChannel === undefined) throw noHttp2(locator);
       return io.grpcChannel({ baseUrl, caFile: locator.caFile ?? "" });
     }
+    if (protocol === "connect") return openConnectChannel(baseUrl, io.fetch);
     const { openFetchChannel } = await import("./web.ts");
     return openFetchChannel(protocol, baseUrl, io.fetch);
   };
-  let client: Promise<GrpcClient> | undefined;
-  const load = (): Promise<GrpcClient> => {
-    client ??= import("./client.ts").then(({ createGrpcClient }) =>
-      createGrpcClient({ baseUrl, protocol, token, open }, io),
-    );
-    return client;
-  };
-  return { client: load, token };
+  return { client: createGrpcClient({ baseUrl, protocol, token, open }, io), token };
 }
 
 function chooseProtocol(locator: GrpcLocator, io: RegistryContext): GrpcProtocol {

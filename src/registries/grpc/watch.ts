@@ -1,8 +1,8 @@
-import { Code, ConnectError } from "@connectrpc/connect";
 import { messageOf } from "../../core/message_of.ts";
 import { abortWith, TimeoutError, withTimeout } from "../../core/timeout.ts";
 import type { GrpcAnnouncement, GrpcChannel, GrpcQuestion } from "./channel.ts";
 import type { GrpcIo } from "./client.ts";
+import { Code, callErrorOf, StatusError } from "./status.ts";
 
 export interface GrpcWatch {
   question: GrpcQuestion;
@@ -22,7 +22,7 @@ const BASE_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 5 * 60_000;
 /** Before a server is asked again that does not know `Watch`, or does not allow it: it may have been updated. */
 const REFUSED_PAUSE_MS = 15 * 60_000;
-const REFUSALS: ReadonlySet<Code> = new Set([
+const REFUSALS: ReadonlySet<number> = new Set([
   Code.Unimplemented,
   Code.Unauthenticated,
   Code.PermissionDenied,
@@ -54,7 +54,7 @@ export async function watchVersion(watch: GrpcWatch, io: GrpcIo): Promise<void> 
     } catch (error) {
       failures += 1;
       reason = messageOf(error);
-      longestMs = REFUSALS.has(ConnectError.from(error).code)
+      longestMs = REFUSALS.has(callErrorOf(error).code)
         ? REFUSED_PAUSE_MS
         : Math.min(MAX_PAUSE_MS, BASE_PAUSE_MS * 2 ** Math.min(failures, 20));
     }
@@ -99,7 +99,7 @@ async function follow(
 ): Promise<void> {
   const channel = await open();
   if (channel.watch === undefined) {
-    throw new ConnectError("The channel has no Watch", Code.Unimplemented);
+    throw new StatusError("The channel has no Watch", Code.Unimplemented);
   }
   const ended = new AbortController();
   const detach = abortWith(ended, signal);

@@ -1,11 +1,9 @@
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 import { channelOver } from "./calls.ts";
 import type { GrpcChannel } from "./channel.ts";
+import { waryFetch } from "./wary_fetch.ts";
 
 export type GrpcFetchProtocol = "grpc-web" | "connect";
-
-/** The longest answer that is read, in bytes; a real one has a few hundred. */
-const MAX_ANSWER_BYTES = 1024 * 1024;
 
 /**
  * Opens a channel over `fetch`.
@@ -17,30 +15,7 @@ export function openFetchChannel(
   baseUrl: string,
   fetch: typeof globalThis.fetch,
 ): GrpcChannel {
-  const options = { baseUrl, fetch: wary(fetch), useBinaryFormat: true };
+  const options = { baseUrl, fetch: waryFetch(fetch), useBinaryFormat: true };
   const create = protocol === "connect" ? createConnectTransport : createGrpcWebTransport;
   return channelOver(create(options), () => {});
-}
-
-/** Redirects are not followed, and an answer without end is not read to it. */
-function wary(fetch: typeof globalThis.fetch): typeof globalThis.fetch {
-  return async (input, init) => {
-    // workerd does not support redirect: "error". A redirect is then refused as a malformed response.
-    const response = await fetch(input, { ...init, redirect: "manual" });
-    if (response.body === null) return response;
-    const { status, statusText, headers } = response;
-    const body = response.body.pipeThrough(atMost(MAX_ANSWER_BYTES));
-    return new Response(body, { status, statusText, headers });
-  };
-}
-
-function atMost(limit: number): TransformStream<Uint8Array, Uint8Array> {
-  let received = 0;
-  return new TransformStream({
-    transform(chunk, controller) {
-      received += chunk.byteLength;
-      if (received > limit) throw new RangeError(`the answer has more than ${limit} bytes`);
-      controller.enqueue(chunk);
-    },
-  });
 }
