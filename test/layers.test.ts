@@ -200,6 +200,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "cli/flags",
     "agent",
   ],
+  "cli/upgrade": [
+    "core",
+    "version",
+    "control",
+    "host/files",
+    "host/process",
+    "host/archive",
+    "agent",
+    "cli/flags",
+    "cli/commands",
+  ],
   "cli/steer": [
     "core",
     "control",

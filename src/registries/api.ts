@@ -1,5 +1,7 @@
+import type { Clock } from "../core/clock.ts";
 import type {
   Explanation,
+  ListedVersion,
   OpenOptions,
   Registry,
   Resolution,
@@ -27,10 +29,18 @@ export type EntryOptions<K extends keyof SchemeOptions = never> = HostServices &
 /** Which tags {@link EntryApi.latest} and {@link EntryApi.explain} look at. */
 export type TagOptions = Pick<ResolveOptions, "exclude" | "tag">;
 
+/** Which tag {@link EntryApi.latest} looks at, and the version that the caller has. */
+export type LatestOptions = TagOptions & Pick<ResolveOptions, "since">;
+
 /** The functions of the entries with one registry: `dewy/github`, `dewy/s3`, … */
 export interface EntryApi<L extends LocatorBase, K extends keyof SchemeOptions = never> {
   /** Resolves the newest version. "Pending" and "none" are values. */
-  latest: (url: string, options?: EntryOptions<K> & TagOptions) => Promise<Resolution>;
+  latest: (url: string, options?: EntryOptions<K> & LatestOptions) => Promise<Resolution>;
+  /** Lists the versions that the options allow, newest first. */
+  versions: (
+    url: string,
+    options?: EntryOptions<K> & Pick<ResolveOptions, "exclude">,
+  ) => AsyncIterable<ListedVersion>;
   /** Explains every candidate: chosen, or the reason why not. */
   explain: (url: string, options?: EntryOptions<K> & TagOptions) => Promise<Explanation>;
   /** Opens a registry that you ask repeatedly. No request is sent until you call one of its methods. */
@@ -78,10 +88,11 @@ export function openRegistry(url: string, options: Options): Registry {
   const { driver, locator, context } = prepare(url, { ...options, timeoutMs });
   checkConstraint(locator);
   let opened: Promise<Registry> | undefined;
-  const registry = lazyRegistry(driver, () => {
+  const open = (): Promise<Registry> => {
     opened ??= Promise.resolve(driver.open(locator, context));
     return opened;
-  });
+  };
+  const registry = lazyRegistry(driver, open, { clock: context.clock, timeoutMs });
   return withTimeout(registry, timeoutMs, context.clock);
 }
 
@@ -92,7 +103,11 @@ export function checkConstraint({ constraint, calver, preRelease }: LocatorBase)
 type Method = (...args: unknown[]) => unknown;
 
 /** A registry that is opened at the first call of one of its methods. */
-function lazyRegistry(driver: RegistryDriver, opened: () => Promise<Registry>): Registry {
+function lazyRegistry(
+  driver: RegistryDriver,
+  opened: () => Promise<Registry>,
+  limit: { clock: Clock; timeoutMs: number },
+): Registry {
   const methods = driver.features.filter((feature) => feature !== "anyPlatform");
   const optional = methods.map((name): [string, Method] => [
     name,
@@ -103,6 +118,10 @@ function lazyRegistry(driver: RegistryDriver, opened: () => Promise<Registry>): 
     anyPlatform: driver.features.includes("anyPlatform"),
     resolve: async (options) => (await opened()).resolve(options),
     open: async (artifact, options) => (await opened()).open(artifact, options),
+    async *versions(options = {}) {
+      const [registry, { versionsOf }] = await Promise.all([opened(), import("./versions.ts")]);
+      yield* versionsOf(registry, options, limit);
+    },
     ...Object.fromEntries(optional),
   };
 }
@@ -111,11 +130,19 @@ function lazyRegistry(driver: RegistryDriver, opened: () => Promise<Registry>): 
  * Errors in the URL reject as well, so that there is one way to handle them. Callers that ask the same thing at the same
  * time share one question.
  */
-export async function latest(url: string, options: Options & TagOptions): Promise<Resolution> {
+export async function latest(url: string, options: Options & LatestOptions): Promise<Resolution> {
   const exclude = options.exclude && [...options.exclude];
   return singleFlight(url, { ...options, exclude }, async (asked) =>
-    openRegistry(url, asked).resolve({ exclude, tag: asked.tag, once: true }),
+    openRegistry(url, asked).resolve({ exclude, tag: asked.tag, since: asked.since, once: true }),
   );
+}
+
+export async function* versions(
+  url: string,
+  options: Options & Pick<ResolveOptions, "exclude">,
+): AsyncGenerator<ListedVersion> {
+  const { exclude } = options;
+  yield* openRegistry(url, options).versions?.({ exclude }) ?? [];
 }
 
 export async function explain(url: string, options: Options & TagOptions): Promise<Explanation> {

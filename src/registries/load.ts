@@ -109,6 +109,7 @@ const CONTEXT_OPTIONS: Readonly<Record<ContextOption, true>> = {
   guardFetch: true,
   openArtifact: true,
   exclude: true,
+  since: true,
   tag: true,
   explain: true,
   maxAgeMs: true,
