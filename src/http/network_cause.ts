@@ -32,6 +32,7 @@ export type NetworkCauseKind =
   | "large-headers"
   | "compression"
   | "short"
+  | "hidden"
   | "other";
 
 export interface NetworkCause {
@@ -67,6 +68,7 @@ const WORDS: Readonly<Record<Exclude<NetworkCauseKind, "other">, string>> = {
   "large-headers": "the response headers are too large",
   compression: "the response cannot be decompressed",
   short: "the response is shorter than announced",
+  hidden: "the browser does not say why; does the server allow requests from this origin (CORS)?",
 };
 
 /** What to do about certificates. Other failures pass, or their description is enough. */
@@ -115,9 +117,11 @@ const RULES: readonly (readonly [RegExp, Exclude<NetworkCauseKind, "other">])[] 
   [/ETIMEDOUT|_TIMEOUT\b|timed out/i, "timeout"],
   [/ECONNRESET|Connection reset/i, "reset"],
   [
-    /ConnectionClosed|EPIPE|UND_ERR_SOCKET|connection (was )?closed|error reading a body|error code CANCEL/i,
+    /ConnectionClosed|EPIPE|UND_ERR_SOCKET|connection (was )?closed|connection lost|error reading a body|error code CANCEL/i,
     "closed",
   ],
+  // Chromium, Firefox and Safari: https://fetch.spec.whatwg.org/#concept-network-error tells scripts no more.
+  [/Failed to fetch|TypeError: network error|NetworkError when attempting|Load failed/, "hidden"],
 ];
 
 /** URLs and host names, which could contain any word of the rules. */

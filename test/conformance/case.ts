@@ -23,6 +23,8 @@ export interface Peers {
   /** test/fakes/handler_echo.ts, at two origins. */
   here: string;
   there: string;
+  /** Nothing listens here. */
+  refused: string;
 }
 
 export type Run = (peers: Peers) => void | Promise<void>;

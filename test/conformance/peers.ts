@@ -99,6 +99,7 @@ export async function servePeers(kind: RuntimeKind): Promise<ServedPeers> {
     grpc: grpc.target,
     here: await serve(withCors(echoHandler, ALLOWED.any)),
     there: await serve(withCors(echoHandler)),
+    refused: await unusedUrl(),
   };
   const record = "my app/v1.10.0/shipped_to_edge_assets_at_19700101T000000.000000000Z.txt";
   return {
@@ -115,6 +116,12 @@ export async function servePeers(kind: RuntimeKind): Promise<ServedPeers> {
       await Promise.all([...served, connect, grpc].map((server) => server.close()));
     },
   };
+}
+
+async function unusedUrl(): Promise<string> {
+  const { url, close } = await serveFetch(echoHandler);
+  await close();
+  return url;
 }
 
 async function serveOci(serve: (handler: Handler) => Promise<string>): Promise<string> {

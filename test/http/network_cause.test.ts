@@ -29,6 +29,12 @@ test.each<[string, string, Thrown]>([
     { code: "ECONNRESET", message: "read ECONNRESET" },
   ],
   ["the connection was reset", "Deno", { message: "Connection reset by peer (os error 104)" }],
+  ["the connection was closed", "workerd", { message: "Network connection lost." }],
+  [
+    "the browser does not say why; does the server allow requests from this origin (CORS)?",
+    "Chromium",
+    { message: "Failed to fetch" },
+  ],
   ["the connection was closed", "Node", { code: "UND_ERR_SOCKET", message: "other side closed" }],
   ["the connection was closed", "Deno", deno("connection closed before message completed")],
   [

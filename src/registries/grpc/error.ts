@@ -127,6 +127,7 @@ function hintFor(kind: NetworkCauseKind, { baseUrl, protocol }: GrpcErrorContext
     case "reset":
     case "closed":
     case "closed-in-handshake":
+    case "hidden":
     case "other":
       if (protocol !== "grpc") return needsFetchProtocol(protocol);
       return `is it a gRPC server?${isPlain ? " If it is, it may expect TLS: try without no-tls=true" : ""}`;

@@ -122,8 +122,10 @@ export const http: Cases = {
     equal((await client.text({ url: `${here}/gzip` })).text, "z", "text");
   },
 
-  async "a refused connection is a DewyError"() {
-    await rejects(client.text({ url: "http://127.0.0.1:1/" }), "remote", /^Cannot reach 127/);
+  async "a refused connection is explained"({ refused }) {
+    const why =
+      /^Cannot reach 127\.0\.0\.1:\d+: the (connection was (refused|closed)|browser does not say why)/;
+    await rejects(client.text({ url: refused }), "remote", why);
   },
 
   async "a server that does not answer is a timeout"({ here }) {
