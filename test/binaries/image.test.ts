@@ -22,7 +22,7 @@ describe.skipIf(missing !== undefined)(
     beforeAll(async () => {
       engine = await startEngine("docker");
       const tar = join(engine.directory, "image.tar");
-      await promisify(execFile)(join(ROOT, "packaging/image.sh"), [BINARY, tar]);
+      await promisify(execFile)(join(ROOT, ".ci/release/image.sh"), [BINARY, tar]);
       const changes = ['ENTRYPOINT ["/usr/bin/dewy"]', "ENV PATH=/usr/bin:/bin"];
       await engine.run("import", ...changes.flatMap((one) => ["-c", one]), tar, IMAGE);
     });

@@ -23,7 +23,7 @@ describe.skipIf(missing !== undefined)(
     async function makePackage(packager: "deb" | "rpm"): Promise<string> {
       const directory = await tempDirectory();
       const env = { ...process.env, VERSION: manifest.version, ARCH: "amd64", BINARY };
-      const args = ["-f", "packaging/nfpm.yaml", "-p", packager, "-t", `${directory}/`];
+      const args = ["-f", ".ci/release/nfpm.yaml", "-p", packager, "-t", `${directory}/`];
       await call(goPeerPath("nfpm"), ["package", ...args], { cwd: ROOT, env });
       const [name = ""] = await readdir(directory);
       return join(directory, name);
@@ -54,7 +54,7 @@ describe.skipIf(missing !== undefined)(
 
     test("systemd finds nothing wrong with the unit", async () => {
       const directory = await tempDirectory();
-      const unit = await readFile(join(ROOT, "packaging/dewy@.service"), "utf8");
+      const unit = await readFile(join(ROOT, ".ci/release/dewy@.service"), "utf8");
       const path = join(directory, "dewy@.service");
       await writeFile(path, unit.replace("/usr/bin/dewy", BINARY));
       const { code, stderr } = await run("systemd-analyze", ["verify", path]);

@@ -2,7 +2,7 @@
 # Writes the files of the container image as a tar: dewy, its loader and C library, the CA
 # certificates, /tmp, and a static shell for hooks. It pulls nothing; run it where the binary runs.
 #
-#   packaging/image.sh build/dewy_linux_amd64 image.tar
+#   .ci/release/image.sh build/dewy_linux_amd64 image.tar
 #   docker import -c 'ENTRYPOINT ["/usr/bin/dewy"]' -c 'ENV PATH=/usr/bin:/bin' image.tar dewy:0.1.0
 #
 # Debian: apt-get install -y --no-install-recommends busybox-static ca-certificates
