@@ -2,6 +2,7 @@ import { systemClock } from "../core/clock.ts";
 import { ConfigError, DewyError } from "../core/error.ts";
 import type { Platform } from "../core/types.ts";
 import { bearerCheck } from "../gateway/bearer_token.ts";
+import { memoryCache } from "../http/cache_adapters.ts";
 import { runtimePlatform } from "../platform/platform.ts";
 import { parsePlatformSegment } from "../platform/platform_segment.ts";
 import type { RegistryOptions } from "../registries/open.ts";
@@ -80,7 +81,9 @@ class Handler {
     }
     const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     this.#options = options;
-    this.#library = { ...library, registries: drivers, timeoutMs };
+    // An unchanged list costs neither rate limit nor bytes.
+    const { cache = memoryCache() } = options;
+    this.#library = { ...library, registries: drivers, timeoutMs, cache };
     const clock = options.clock ?? systemClock;
     this.#links = redirect ? new Links(clock) : undefined;
     this.#answers = new Answers({

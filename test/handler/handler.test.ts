@@ -97,6 +97,17 @@ describe("the registry", () => {
     expect(new Set(github.calls.slice(0, calls).map(({ call }) => call)).size).toBe(calls);
   });
 
+  test("is asked with conditions: what is unchanged costs nothing of its rate limit", async () => {
+    const { ask, github, clock } = handlerWorld();
+    await ask("/latest");
+    const calls = github.calls.length;
+    clock.advance(60_000);
+    await ask("/latest");
+    const again = github.calls.slice(calls);
+    expect(again.length).toBeGreaterThan(0);
+    expect(again.filter(({ counted }) => counted)).toEqual([]);
+  });
+
   test("that fails is covered by the last answer for ten minutes", async () => {
     const { ask, github, clock } = handlerWorld();
     await ask("/latest");
