@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ROOT } from "../runtime/runtimes.ts";
-import { manifest, type Packed, pack } from "./packed.ts";
+import { manifest, type Packed, pack, TIMEOUT_MS } from "./packed.ts";
 
 const BIN = join(ROOT, "node_modules", ".bin");
 const PNPM = join(ROOT, ".ci", "packaging", "node_modules", ".bin", "pnpm");
@@ -10,10 +10,10 @@ const DEWY = `dewy@${manifest.version}`;
 let packed: Packed;
 beforeAll(async () => {
   packed = await pack();
-});
+}, TIMEOUT_MS);
 afterAll(() => packed.close());
 
-describe("dewy from a package registry", () => {
+describe("dewy from a package registry", { timeout: TIMEOUT_MS }, () => {
   test.each([
     ["npx", "npx", "--yes", DEWY],
     ["bunx", join(BIN, "bunx"), DEWY],

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { fakeS3 } from "../fakes/s3.ts";
 import { serveFetch } from "../fakes/serve.ts";
 import { ROOT, run } from "../runtime/runtimes.ts";
-import { manifest, type Packed, pack } from "./packed.ts";
+import { manifest, type Packed, pack, TIMEOUT_MS } from "./packed.ts";
 
 const BIN = join(ROOT, "node_modules", ".bin");
 const ENTRIES = Object.keys(manifest.exports)
@@ -20,7 +20,7 @@ beforeAll(async () => {
   project = packed.directory("project");
   writeFileSync(join(project, "package.json"), '{ "name": "consumer", "private": true }');
   await packed.client(project, "npm", "install", "--no-audit", "--no-fund", packed.tarball);
-});
+}, TIMEOUT_MS);
 afterAll(() => packed.close());
 
 const dewy = (): string => join(project, "node_modules", ".bin", "dewy");
@@ -44,19 +44,23 @@ test("the command checks a registry of files, and one over HTTP", async () => {
   }
 });
 
-test("the command says how to install the AWS SDK, and uses it afterwards", async () => {
-  const env = { HOME: project, AWS_PROFILE: "prod" };
-  const check = () => run(dewy(), ["check", "s3://eu-west-1/bucket/app"], { cwd: project, env });
-  const { code, stderr } = await check();
-  const [, install = ""] = /install it next to dewy: (npm install \S+),/.exec(stderr) ?? [];
-  expect({ code, install }, stderr).toEqual({
-    code: 2,
-    install: expect.stringContaining("@aws-sdk/credential-provider-node@"),
-  });
-  const [program = "", ...args] = install.split(" ");
-  await packed.client(project, program, ...args);
-  expect((await check()).stderr).toContain("there is no such profile");
-});
+test(
+  "the command says how to install the AWS SDK, and uses it afterwards",
+  async () => {
+    const env = { HOME: project, AWS_PROFILE: "prod" };
+    const check = () => run(dewy(), ["check", "s3://eu-west-1/bucket/app"], { cwd: project, env });
+    const { code, stderr } = await check();
+    const [, install = ""] = /install it next to dewy: (npm install \S+),/.exec(stderr) ?? [];
+    expect({ code, install }, stderr).toEqual({
+      code: 2,
+      install: expect.stringContaining("@aws-sdk/credential-provider-node@"),
+    });
+    const [program = "", ...args] = install.split(" ");
+    await packed.client(project, program, ...args);
+    expect((await check()).stderr).toContain("there is no such profile");
+  },
+  TIMEOUT_MS,
+);
 
 describe("every entry", () => {
   test("is the same module for import and require", async () => {

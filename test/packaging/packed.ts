@@ -7,6 +7,11 @@ import { type NpmRegistry, serveNpmRegistry } from "./npm_registry.ts";
 export const manifest: { name: string; version: string; exports: Record<string, unknown> } =
   JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
 
+/** An installation without a cache; on a busy machine it takes more than a minute. */
+const CLIENT_TIMEOUT_MS = 400_000;
+/** Of a test, and of packing and installing before the tests. */
+export const TIMEOUT_MS = 500_000;
+
 /** A packed dewy in a package registry of its own, and a home where no client has a cache. */
 export interface Packed {
   tarball: string;
@@ -36,7 +41,7 @@ export async function pack(): Promise<Packed> {
     url: `file://${join(base, "registry")}`,
     directory,
     client: async (cwd, program, ...args) => {
-      const output = await run(program, args, { cwd, env });
+      const output = await run(program, args, { cwd, env, timeoutMs: CLIENT_TIMEOUT_MS });
       if (output.code === 0) return output;
       throw new Error(`${program} ${args.join(" ")}: ${output.stderr}${output.stdout}`);
     },
