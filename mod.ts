@@ -56,6 +56,7 @@ export {
   openArtifact,
   openRegistry,
   parseRegistryUrl,
+  versions,
 } from "./src/registries/open.ts";
 export type { S3Locator } from "./src/registries/s3/locator.ts";
 export { type RegistryLocator, redactUrl, registries } from "./src/registries/table.ts";

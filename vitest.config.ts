@@ -2,11 +2,13 @@ import { configDefaults, defineConfig, type ViteUserConfig } from "vitest/config
 
 // Suites that run only when their variable is set, because they take minutes and both cores (`dewy
 // server` under load: `npm run test:server`), a container engine (`npm run test:container`), Go, to build
-// the servers (`npm run test:peers`), or a build of the single binaries (`npm run test:binaries`).
+// the servers (`npm run test:peers`), a package registry (`npm run test:packaging`), or a build of the
+// single binaries (`npm run test:binaries`).
 const suites = {
   DEWY_SERVER_SUITE: "test/e2e/server/**",
   DEWY_CONTAINER_SUITE: "test/e2e/container/**",
   DEWY_PEERS_SUITE: "test/peers/go/**",
+  DEWY_PACKAGING_SUITE: "test/packaging/**",
   DEWY_BINARIES_SUITE: "test/binaries/**",
 };
 const builders: Readonly<Record<string, string>> = {

@@ -3,10 +3,10 @@
 //   npm run binaries [-- target…]        build/dewy_linux_amd64, …
 //
 // Without targets it builds all of them. The first build for a foreign target downloads Bun for it.
-import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { argv } from "node:process";
 import { fileURLToPath } from "node:url";
+import { stamp } from "./stamp.mjs";
 
 /** Bun's targets, by the names that `dewy` chooses a release's files by. */
 export const TARGETS = {
@@ -37,37 +37,6 @@ export async function buildBinary(name, directory = `${ROOT}build`) {
     compile: { target, outfile, autoloadDotenv: false, autoloadBunfig: false },
   });
   return outfile;
-}
-
-/** Writes the commit, its time and the platform into the modules that have empty constants for them. */
-function stamp(name) {
-  const values = {
-    COMMIT: git("rev-parse", "HEAD"),
-    BUILT_AT: git("show", "-s", "--format=%cI", "HEAD"),
-    BINARY: name,
-  };
-  return {
-    name: "stamp",
-    setup: (build) =>
-      build.onLoad({ filter: /\/src\/(cli\/version|host\/process\/own_program)\.ts$/ }, load),
-  };
-  async function load({ path }) {
-    let contents = await Bun.file(path).text();
-    for (const [constant, value] of Object.entries(values)) {
-      const unset = `export const ${constant}: string = "";`;
-      contents = contents.replace(unset, unset.replace('""', JSON.stringify(value)));
-    }
-    return { contents, loader: "ts" };
-  }
-}
-
-function git(...args) {
-  try {
-    const settings = { cwd: ROOT, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] };
-    return execFileSync("git", args, settings).trim();
-  } catch {
-    return ""; // a source archive
-  }
 }
 
 if (import.meta.main) {

@@ -4,8 +4,9 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { build } from "esbuild";
+import { build, transform } from "esbuild";
 import { licensesOf } from "./licenses.mjs";
+import { stamp } from "./stamp.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "dist");
@@ -21,7 +22,7 @@ rmSync(DIST, { recursive: true, force: true });
 compileLibrary();
 const { metafile, outputFiles } = await bundleCommand();
 const modules = readdirSync(DIST, { recursive: true }).filter((file) => file.endsWith(".js"));
-for (const module of modules) linkVendored(join(DIST, module));
+for (const module of modules) await finishModule(join(DIST, module));
 for (const file of outputFiles) write(file.path, withRequire(file.text));
 for (const entry of entries) await writeCommonJs(entry);
 write(join(DIST, "contents.json"), JSON.stringify(contentsOf(metafile), undefined, 1));
@@ -58,34 +59,12 @@ function bundleCommand() {
     legalComments: "none",
     metafile: true,
     write: false,
-    plugins: [{ name: "stamp", setup: stamp }],
+    plugins: [stamp()],
   });
 }
 
 function vendored(name) {
   return `vendor/${name.replace(/^@/, "").replaceAll("/", "_")}`;
-}
-
-/** Writes the commit and its time, where it is built from a Git clone: dewy --version. */
-function stamp({ onLoad }) {
-  onLoad({ filter: /\/src\/cli\/version\.ts$/ }, ({ path }) => ({
-    loader: "ts",
-    contents: readFileSync(path, "utf8")
-      .replace('COMMIT = ""', `COMMIT = ${JSON.stringify(git("rev-parse", "HEAD"))}`)
-      .replace(
-        'BUILT_AT = ""',
-        `BUILT_AT = ${JSON.stringify(git("show", "-s", "--format=%cI", "HEAD"))}`,
-      ),
-  }));
-}
-
-function git(...args) {
-  try {
-    const options = { cwd: ROOT, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] };
-    return execFileSync("git", args, options).trim();
-  } catch {
-    return ""; // a source archive
-  }
 }
 
 /** Packages in CommonJS need `require`, which ES modules do not have. */
@@ -94,14 +73,15 @@ function withRequire(text) {
   return `import{createRequire as nodeRequire}from"node:module";const require=nodeRequire(import.meta.url);${text}`;
 }
 
-/** Points the imports of a module of the library to the packages that are files of dewy. */
-function linkVendored(file) {
-  const text = readFileSync(file, "utf8").replaceAll(/\bimport\("([^"]+)"\)/g, (found, name) =>
+/** Removes comments, which the types have too, and points imports to the packages that are files of dewy. */
+async function finishModule(file) {
+  const { code } = await transform(readFileSync(file, "utf8"), { legalComments: "none" });
+  const linked = code.replaceAll(/\bimport\("([^"]+)"\)/g, (found, name) =>
     VENDORED.includes(name)
       ? `import("${relative(dirname(file), join(DIST, `${vendored(name)}.js`))}")`
       : found,
   );
-  writeFileSync(file, text);
+  write(file, linked);
 }
 
 /**

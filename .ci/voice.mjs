@@ -119,7 +119,7 @@ const TEXT = new Set([
  * themselves.
  */
 const SKIPPED =
-  /(?:^|\/)(?:node_modules|dist|gen|vectors|\.git|\.stryker-tmp|\.ci\/voice\.mjs|test\/voice\.test\.ts|LICENSE)$/;
+  /(?:^|\/)(?:node_modules|dist|build|gen|vectors|\.git|\.stryker-tmp|\.ci\/voice\.mjs|test\/voice\.test\.ts|LICENSE)$/;
 
 /**
  * Finds refused phrases in a file's text; the extension of its path decides what of it is prose.

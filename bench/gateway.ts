@@ -3,7 +3,6 @@
 // their connections from round to round. Run it with
 // `npm run bench -- gateway [interval in s] [rounds] [processes]`.
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { createInterface, type Interface } from "node:readline";
@@ -195,12 +194,15 @@ async function startGateway(api: string): Promise<{ child: ChildProcess; host: s
 }
 
 /** Rejects when the child exits. */
-async function nextLine(lines: Interface): Promise<string> {
-  const exited = once(lines, "close").then(() => {
-    throw new Error("a child process has exited");
+function nextLine(lines: Interface): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const exited = (): void => reject(new Error("a child process has exited"));
+    lines.once("close", exited);
+    lines.once("line", (line) => {
+      lines.off("close", exited);
+      resolve(line);
+    });
   });
-  const [line] = await Promise.race([once(lines, "line"), exited]);
-  return String(line);
 }
 
 /** Megabytes, as Linux counts them. */

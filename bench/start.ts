@@ -11,7 +11,7 @@ const ROUNDS = Number(process.argv[2] ?? 15);
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const BIN = join(ROOT, "node_modules", ".bin");
 /** Packages that a registry of files does not need. */
-const HEAVY = ["jose", "fast-xml-parser", "aws4fetch", "undici"];
+const HEAVY = ["jose", "aws4fetch", "undici"];
 
 const runtimes = {
   node: { run: ["node"], cli: "dist/cli.js" },

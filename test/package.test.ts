@@ -88,47 +88,6 @@ describe("the packed npm package", { timeout: 300_000 }, () => {
     expect(stderr).toBe("");
     expect(stdout).toMatch(/^v1\.1\.0 \w+ \[.*'ghr'.*'file'.*\]/s);
   });
-
-  test.each([
-    ["nodenext", "nodenext"],
-    ["preserve", "bundler"],
-  ])(
-    "has types that compile for a consumer with module %s and %s resolution",
-    async (module, moduleResolution) => {
-      writeFileSync(
-        join(project, "consumer.mts"),
-        `import { type Resolution, type Version, latest, parseVersion } from "dewy";
-       import type { RegistryDriver } from "dewy/driver";
-       import { latest as latestHere } from "dewy/host";
-       import type { Proof } from "dewy/verify";
-       export const proof: Proof | undefined = undefined;
-       export const driver: RegistryDriver | undefined = undefined;
-       export const version: Version | undefined = parseVersion("v1.0.0");
-       export const answer = async (): Promise<Resolution> =>
-         (await latest("ghr://a/b", { token: "t", timeoutMs: 1000 })) ?? latestHere("file:///srv/a");
-       // @ts-expect-error A tag is a string: the types are really there.
-       parseVersion(1);`,
-      );
-      const tsconfig = `tsconfig.${moduleResolution}.json`;
-      writeFileSync(
-        join(project, tsconfig),
-        JSON.stringify({
-          compilerOptions: {
-            module,
-            moduleResolution,
-            target: "es2022",
-            lib: ["es2023", "dom", "dom.iterable"],
-            strict: true,
-            noEmit: true,
-            types: [],
-          },
-          files: ["consumer.mts"],
-        }),
-      );
-      const { code, stdout } = await inProject(join(BIN, "tsc"), "-p", tsconfig);
-      expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
-    },
-  );
 });
 
 function linksOf(page: string): string[] {

@@ -199,8 +199,9 @@ async function run(
     if (!config.once) webhooks = await openAgentWebhooks(config, context);
     admin = await openAgentAdmin(agent, { instance, hub, metrics }, command);
     await applyFlags(config, context);
+    // Also with --once: a broken download must not end it before it has tried again.
+    surviveUncaught(command);
     if (!config.once || supervision !== undefined) {
-      surviveUncaught(command);
       await instance.listen((...asked) => steering.steer(...asked));
     }
     await supervision?.adopt?.();
@@ -356,7 +357,7 @@ async function keepPolling(
     intervalMs: config.intervalMs,
     onWake: (listener) => {
       wake = listener;
-      // An answer that other machines got before the wake-up may be too old.
+      // Answers that other machines got before the wake-up do not count.
       const refreshed: WakeListener = (given) => {
         registry.refresh?.();
         listener(given);

@@ -33,8 +33,11 @@ export async function openConfigured(
 /** Returns a function that opens the registry at its first question, with the same limit. */
 export async function loadOpener(config: Config): Promise<(context: CommandContext) => Registry> {
   const { openRegistry } = await import("../registries/open.ts");
-  return (context) =>
-    withPollDeadline(openRegistry(config.registry, optionsOf(config, context)), context.clock);
+  return (context) => {
+    // The limit of a poll applies; a download may start later than the library's default allows.
+    const options = { ...optionsOf(config, context), timeoutMs: Number.POSITIVE_INFINITY };
+    return withPollDeadline(openRegistry(config.registry, options), context.clock);
+  };
 }
 
 /** Finds the signatures of an image, as resolved. */

@@ -29,7 +29,7 @@ export async function openAgentTelemetry(
     config: config.telemetry,
     caFile: config.caFile,
     env,
-    instance: { name, mode, version },
+    instance: { name, mode, version, hasFleet: config.fleet !== undefined },
     status,
     measure: supervision?.measure?.bind(supervision),
     observeProxy: supervision?.observeProxy?.bind(supervision),

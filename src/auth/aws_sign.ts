@@ -41,6 +41,23 @@ export async function signAws(
   return Object.fromEntries([...headers].filter(([name]) => !(name in request.headers)));
 }
 
+/**
+ * Signs an address for a GET, so that any client can use it for a while.
+ *
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+ */
+export async function presignAws(
+  address: string,
+  seconds: number,
+  { credentials, service, region, now }: AwsScope,
+): Promise<string> {
+  const url = new URL(address);
+  url.searchParams.set("X-Amz-Expires", String(seconds));
+  const datetime = new Date(now).toISOString().replace(/[:-]|\.\d{3}/g, "");
+  const options = { ...credentials, service, region, datetime, signQuery: true };
+  return (await new AwsV4Signer({ ...options, method: "GET", url: url.href }).sign()).url.href;
+}
+
 /** The runtime's own error would repeat the value. */
 function assertSendable(what: string, value: string): void {
   if (/^[\x21-\x7e]+$/.test(value)) return;

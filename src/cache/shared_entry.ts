@@ -35,7 +35,14 @@ const artifactSchema = v.object({
   revision: optionalText,
 });
 
-const reasons = ["empty", "no-version", "filtered", "unknown-tag", "artifact-missing"] as const;
+const reasons = [
+  "empty",
+  "no-version",
+  "filtered",
+  "unknown-tag",
+  "unchanged",
+  "artifact-missing",
+] as const;
 
 const resolutionSchema = v.variant("kind", [
   v.object({

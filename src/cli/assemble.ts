@@ -168,7 +168,8 @@ function checkRegistry(
   const shown = `${flag} "${redactUrl(registry)}"`;
   const { commands: fitting = [], artifact } = registries[scheme] ?? {};
   if (command !== "registry") {
-    if (fitting.includes(command)) return;
+    // It needs files, as assets does.
+    if (fitting.includes(command === "upgrade" ? "assets" : command)) return;
     const names = fitting.map((name) => `\`dewy ${name}\``).join(" or ");
     throw new ConfigError(
       `Cannot use ${shown} with dewy ${command}: use ${names} for ${scheme}://`,

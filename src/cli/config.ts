@@ -16,6 +16,7 @@ import type { RegistryConfig } from "./flags/registry.ts";
 import type { SignIndexConfig } from "./flags/sign_index.ts";
 import type { CommandName } from "./flags/table.ts";
 import type { VerifyConfig } from "./flags/verify.ts";
+import type { UpgradeConfig } from "./upgrade/config.ts";
 
 /** The commands that act on instances of this machine: they open no registry and no notifier. */
 export type LocalConfig = StatusConfig | HistoryConfig | ReleasesConfig | SteerConfig;
@@ -28,6 +29,7 @@ export type Config =
   | SignIndexConfig
   | PruneConfig
   | FleetConfig
+  | UpgradeConfig
   | LocalConfig;
 type DeployingConfig = AssetsConfig | ServerConfig | ContainerConfig;
 
@@ -77,6 +79,7 @@ const READERS: Readonly<Record<CommandName, () => Promise<ReadConfig>>> = {
   "trust accept": () => readerOfSteering("trust accept"),
   poll: () => readerOfSteering("poll"),
   restart: () => readerOfSteering("restart"),
+  upgrade: async () => (await import("./upgrade/config.ts")).readUpgrade,
 };
 
 async function readerOfSteering(command: SteerName): Promise<ReadConfig> {

@@ -91,6 +91,7 @@ const COMMANDS: Loaders = {
   "trust accept": runSteering,
   poll: runSteering,
   restart: runSteering,
+  upgrade: async () => (await import("./upgrade/command.ts")).runUpgrade,
 };
 
 async function runFleetCommand(): Promise<RunCommand<FleetConfig>> {

@@ -58,6 +58,7 @@ export type NoneReason =
   | "no-version" // no listed tag is a version
   | "filtered" // versions exist, but none passes pre-release, slot, constraint or exclude
   | "unknown-tag" // the registry does not have the requested tag
+  | "unchanged" // nothing is newer than `since`
   | "artifact-missing"; // the newest version has no artifact for this platform after the grace period
 
 /** A version that can be deployed. */
@@ -188,6 +189,13 @@ export interface ResolveOptions {
   /** Whether the answer carries an `explanation` of every candidate. Defaults to false. */
   explain?: boolean;
   /**
+   * The version that you have. If none is newer, the answer is "none" with the reason `unchanged` and this tag, and no release
+   * is read. A
+   * registry that chooses the version itself (`grpc://`, `https://`) may also choose an older one, which is not `unchanged`.
+   * Does not apply to `tag`. Defaults to none.
+   */
+  since?: string;
+  /**
    * Whether no other question to this registry will follow, as in `latest`: the registry then reads as little as it can
    * instead of what later polls can reuse. The answer is the same. Defaults to false.
    */
@@ -195,6 +203,30 @@ export interface ResolveOptions {
   /** Called for each tag of the listing, in any order and possibly more than once, if the registry lists its tags. */
   onTag?: (tag: string) => void;
   /** Aborts the call. */
+  signal?: AbortSignal;
+}
+
+/** A version that a registry offers. */
+export interface ListedVersion {
+  /** The tag as the registry spells it. */
+  tag: string;
+  /** The parsed tag. */
+  version: Version;
+  /** Whether the version is a pre-release, or the registry marks it as one. */
+  preRelease: boolean;
+  /** When it was published: GitHub's date, or that of the newest file. Image registries have none. */
+  publishedAt?: Date;
+  /** The release notes, in Markdown. Only GitHub has them. */
+  notes?: string;
+  /** The web page of the release. Only GitHub has one. */
+  url?: string;
+}
+
+/** Options of {@link Registry.versions}. */
+export interface VersionsOptions {
+  /** Tags to leave out. */
+  exclude?: Iterable<string>;
+  /** Aborts the listing. */
   signal?: AbortSignal;
 }
 
@@ -225,6 +257,10 @@ export interface Registry {
    * repositories and network failures throw.
    */
   resolve(options?: ResolveOptions): Promise<Resolution>;
+  /**
+   * Lists the versions that the options allow, newest first. What is known about one is read when you get to it.
+   */
+  versions?(options?: VersionsOptions): AsyncIterable<ListedVersion>;
   /** Streams an artifact, starting at `offset`. */
   open(artifact: Artifact, options?: OpenOptions): Promise<ReadableStream<Uint8Array>>;
   /** Computes the SHA-256 of an artifact, as `sha256:<hex>`. Present only if it needs no download. */

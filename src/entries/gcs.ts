@@ -10,7 +10,7 @@ import type { GsLocator } from "../registries/gcs/locator.ts";
 import { fetchArtifact } from "../registries/load.ts";
 
 export { DewyError } from "../core/error.ts";
-export type { EntryApi, EntryOptions, TagOptions } from "../registries/api.ts";
+export type { EntryApi, EntryOptions, LatestOptions, TagOptions } from "../registries/api.ts";
 export { type GsLocator, gs };
 
 /** The types of these functions. */
@@ -34,6 +34,8 @@ const registries = { gs };
  * ```
  */
 export const latest: Api["latest"] = /* @__PURE__ */ api.bind(registries, api.latest);
+/** Lists the versions, newest first, as `versions` of `dewy` does. */
+export const versions: Api["versions"] = /* @__PURE__ */ api.bind(registries, api.versions);
 /** Explains every tag and file, as `explain` of `dewy` does. */
 export const explain: Api["explain"] = /* @__PURE__ */ api.bind(registries, api.explain);
 /** Opens a registry that you ask repeatedly, as `openRegistry` of `dewy` does. */

@@ -209,8 +209,8 @@ export class Coordinator implements FleetGate {
   }
 
   #planOf(tag: string): RolloutPlan {
-    const { registry, waves, maxFailures } = this.#options;
-    return { registry, tag, waves, maxFailures };
+    const { registry, waves, maxFailures, memberTtlMs } = this.#options;
+    return { registry, tag, waves, maxFailures, memberTtlMs };
   }
 
   async #swap(

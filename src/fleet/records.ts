@@ -36,6 +36,7 @@ const rolloutSchema = v.object({
   tag: v.string(),
   waves: v.array(waveSchema),
   maxFailures: v.number(),
+  memberTtlMs: v.optional(v.number()),
   hosts,
   wave: v.number(),
   state: v.picklist(["running", "halted", "aborted", "done"]),

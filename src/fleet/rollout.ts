@@ -8,11 +8,12 @@ export interface RolloutPlan {
   tag: string;
   waves: readonly WaveSize[];
   maxFailures: number;
+  memberTtlMs?: number | undefined;
 }
 
 /** What runs on the host that begins stands for the version last rolled out where there was no rollout yet. */
 export function beginRollout(
-  { registry, tag, waves, maxFailures }: RolloutPlan,
+  { registry, tag, waves, maxFailures, memberTtlMs }: RolloutPlan,
   hosts: readonly string[],
   last: Rollout | undefined,
   running: string | undefined,
@@ -24,6 +25,7 @@ export function beginRollout(
     tag,
     waves: endWithAll(waves),
     maxFailures,
+    memberTtlMs,
     hosts: rankHosts(hosts, tag),
     wave: 0,
     state: "running",

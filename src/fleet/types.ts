@@ -41,6 +41,8 @@ export interface Rollout {
   tag: string;
   waves: readonly WaveSize[];
   maxFailures: number;
+  /** How long a silent host counts as a member, as on the host that began it. */
+  memberTtlMs?: number | undefined;
   /** The members when it began, by rank. Who joins later takes the last wave. */
   hosts: readonly string[];
   /** The wave that may take the version, from 0. */

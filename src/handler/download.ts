@@ -1,4 +1,6 @@
+import type { Clock } from "../core/clock.ts";
 import { bytesToBase64, hexToBytes } from "../core/encoding.ts";
+import { isPrivateHost } from "../core/private_address.ts";
 import type { Artifact, Platform } from "../core/types.ts";
 import { answerArtifact } from "../gateway/artifact_answer.ts";
 import { revisionOf } from "../gateway/artifact_link.ts";
@@ -10,7 +12,8 @@ import { refusal } from "./response.ts";
 export interface DownloadOptions {
   answers: Answers;
   library: RegistryOptions;
-  redirect: boolean;
+  /** Absent if artifacts are streamed. */
+  links: Links | undefined;
   cacheControl: string;
 }
 
@@ -33,9 +36,9 @@ export async function download(
   options: DownloadOptions,
 ): Promise<Response> {
   const artifact = await findArtifact(wanted, options.answers);
-  const { redirect, cacheControl, library } = options;
+  const { links, cacheControl, library } = options;
   const registry = openRegistry(wanted.url, { ...library, platform: wanted.platform });
-  const link = redirect ? await registry.link?.(artifact, { signal: request.signal }) : undefined;
+  const link = await links?.find(`${wanted.url} ${artifact.url}`, () => registry.link?.(artifact));
   if (link !== undefined) {
     return new Response(null, {
       status: 302,
@@ -61,6 +64,35 @@ export async function download(
     response.headers.set("repr-digest", `sha-256=:${bytesToBase64(hexToBytes(hex))}:`);
   }
   return response;
+}
+
+/** Shorter than any link is valid. */
+const LINK_MS = 60_000;
+const MAX_LINKS = 256;
+
+/** Addresses of artifacts. They are kept for a minute: otherwise clients could use up the rate limit of the registry. */
+export class Links {
+  readonly #known = new Map<string, { link: string | undefined; until: number }>();
+  readonly #clock: Pick<Clock, "now">;
+
+  constructor(clock: Pick<Clock, "now">) {
+    this.#clock = clock;
+  }
+
+  async find(
+    key: string,
+    ask: () => Promise<string | undefined> | undefined,
+  ): Promise<string | undefined> {
+    const known = this.#known.get(key);
+    if (known !== undefined && this.#clock.now() < known.until) return known.link;
+    const asked = await ask();
+    // What leads into a private network is of no use to a client.
+    const isPublic = asked?.startsWith("https:") && !isPrivateHost(new URL(asked).hostname);
+    const link = isPublic ? asked : undefined;
+    if (this.#known.size >= MAX_LINKS) this.#known.clear();
+    this.#known.set(key, { link, until: this.#clock.now() + LINK_MS });
+    return link;
+  }
 }
 
 async function findArtifact(wanted: Wanted, answers: Answers): Promise<Artifact> {

@@ -8,7 +8,7 @@ import type { RegistryOptions } from "../registries/open.ts";
 import { type AllowedRegistry, findRegistry } from "./allow_list.ts";
 import { Answers } from "./answers.ts";
 import { badgeJson, badgeOf, badgeSvg, unavailableBadge } from "./badge.ts";
-import { download } from "./download.ts";
+import { download, Links } from "./download.ts";
 import { explainBody, latestBody } from "./latest.ts";
 import type { HandlerOptions } from "./options.ts";
 import { receiveReport } from "./report.ts";
@@ -50,6 +50,7 @@ class Handler {
   readonly #options: HandlerOptions;
   readonly #library: RegistryOptions;
   readonly #answers: Answers;
+  readonly #links: Links | undefined;
   readonly #basePath: string;
   readonly #cacheControl: string;
   readonly #secrets: readonly string[];
@@ -63,9 +64,9 @@ class Handler {
       basePath = "",
       maxAgeSeconds = 60,
       staleSeconds = 600,
-      redirect: __,
-      explain: ___,
-      cors: ____,
+      redirect = true,
+      explain: __,
+      cors: ___,
       readToken,
       reportToken,
       onReport,
@@ -80,9 +81,11 @@ class Handler {
     const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     this.#options = options;
     this.#library = { ...library, registries: drivers, timeoutMs };
+    const clock = options.clock ?? systemClock;
+    this.#links = redirect ? new Links(clock) : undefined;
     this.#answers = new Answers({
       library: this.#library,
-      clock: options.clock ?? systemClock,
+      clock,
       maxAgeMs: maxAgeSeconds * 1000,
       staleMs: staleSeconds * 1000,
       timeoutMs,
@@ -190,7 +193,7 @@ class Handler {
           {
             answers: this.#answers,
             library: this.#library,
-            redirect: this.#options.redirect ?? true,
+            links: this.#links,
             cacheControl: this.#cacheControl,
           },
         );

@@ -1,13 +1,16 @@
+import type { Clock } from "../core/clock.ts";
 import type {
   Explanation,
+  ListedVersion,
   OpenOptions,
   Registry,
   Resolution,
   ResolveOptions,
 } from "../core/types.ts";
-import { constraintOf } from "../version/constraint.ts";
+import { compileConstraint } from "../version/constraint.ts";
 import type { HostServices, LocatorBase, RegistryDriver, RegistryTable } from "./driver.ts";
 import {
+  LIBRARY_TIMEOUT_MS,
   type Options,
   ownEntry,
   prepare,
@@ -16,6 +19,7 @@ import {
   splitRegistryUrl,
   unsupported,
 } from "./load.ts";
+import { singleFlight } from "./single_flight.ts";
 import { withTimeout } from "./timeout.ts";
 
 /** The options of an entry: those that all registries have, and those of its own scheme in `K`. */
@@ -25,10 +29,18 @@ export type EntryOptions<K extends keyof SchemeOptions = never> = HostServices &
 /** Which tags {@link EntryApi.latest} and {@link EntryApi.explain} look at. */
 export type TagOptions = Pick<ResolveOptions, "exclude" | "tag">;
 
+/** Which tag {@link EntryApi.latest} looks at, and the version that the caller has. */
+export type LatestOptions = TagOptions & Pick<ResolveOptions, "since">;
+
 /** The functions of the entries with one registry: `dewy/github`, `dewy/s3`, … */
 export interface EntryApi<L extends LocatorBase, K extends keyof SchemeOptions = never> {
   /** Resolves the newest version. "Pending" and "none" are values. */
-  latest: (url: string, options?: EntryOptions<K> & TagOptions) => Promise<Resolution>;
+  latest: (url: string, options?: EntryOptions<K> & LatestOptions) => Promise<Resolution>;
+  /** Lists the versions that the options allow, newest first. */
+  versions: (
+    url: string,
+    options?: EntryOptions<K> & Pick<ResolveOptions, "exclude">,
+  ) => AsyncIterable<ListedVersion>;
   /** Explains every candidate: chosen, or the reason why not. */
   explain: (url: string, options?: EntryOptions<K> & TagOptions) => Promise<Explanation>;
   /** Opens a registry that you ask repeatedly. No request is sent until you call one of its methods. */
@@ -67,25 +79,35 @@ export function parseUrl(
   const driver = ownEntry(table, split.scheme);
   if (driver === undefined) throw unsupported(split, table, extra);
   const locator = driver.parse(split);
-  constraintOf(locator);
+  checkConstraint(locator);
   return locator;
 }
 
 export function openRegistry(url: string, options: Options): Registry {
-  const { driver, locator, context } = prepare(url, options);
-  constraintOf(locator);
+  const { timeoutMs = LIBRARY_TIMEOUT_MS } = options;
+  const { driver, locator, context } = prepare(url, { ...options, timeoutMs });
+  checkConstraint(locator);
   let opened: Promise<Registry> | undefined;
-  const registry = lazyRegistry(driver, () => {
+  const open = (): Promise<Registry> => {
     opened ??= Promise.resolve(driver.open(locator, context));
     return opened;
-  });
-  return withTimeout(registry, options.timeoutMs, context.clock);
+  };
+  const registry = lazyRegistry(driver, open, { clock: context.clock, timeoutMs });
+  return withTimeout(registry, timeoutMs, context.clock);
+}
+
+export function checkConstraint({ constraint, calver, preRelease }: LocatorBase): void {
+  if (constraint !== "") compileConstraint(constraint, { calver, preRelease });
 }
 
 type Method = (...args: unknown[]) => unknown;
 
 /** A registry that is opened at the first call of one of its methods. */
-function lazyRegistry(driver: RegistryDriver, opened: () => Promise<Registry>): Registry {
+function lazyRegistry(
+  driver: RegistryDriver,
+  opened: () => Promise<Registry>,
+  limit: { clock: Clock; timeoutMs: number },
+): Registry {
   const methods = driver.features.filter((feature) => feature !== "anyPlatform");
   const optional = methods.map((name): [string, Method] => [
     name,
@@ -96,14 +118,31 @@ function lazyRegistry(driver: RegistryDriver, opened: () => Promise<Registry>): 
     anyPlatform: driver.features.includes("anyPlatform"),
     resolve: async (options) => (await opened()).resolve(options),
     open: async (artifact, options) => (await opened()).open(artifact, options),
+    async *versions(options = {}) {
+      const [registry, { versionsOf }] = await Promise.all([opened(), import("./versions.ts")]);
+      yield* versionsOf(registry, options, limit);
+    },
     ...Object.fromEntries(optional),
   };
 }
 
-/** Errors in the URL reject as well, so that there is one way to handle them. */
-export async function latest(url: string, options: Options & TagOptions): Promise<Resolution> {
-  const { exclude, tag } = options;
-  return openRegistry(url, options).resolve({ exclude, tag, once: true });
+/**
+ * Errors in the URL reject as well, so that there is one way to handle them. Callers that ask the same thing at the same
+ * time share one question.
+ */
+export async function latest(url: string, options: Options & LatestOptions): Promise<Resolution> {
+  const exclude = options.exclude && [...options.exclude];
+  return singleFlight(url, { ...options, exclude }, async (asked) =>
+    openRegistry(url, asked).resolve({ exclude, tag: asked.tag, since: asked.since, once: true }),
+  );
+}
+
+export async function* versions(
+  url: string,
+  options: Options & Pick<ResolveOptions, "exclude">,
+): AsyncGenerator<ListedVersion> {
+  const { exclude } = options;
+  yield* openRegistry(url, options).versions?.({ exclude }) ?? [];
 }
 
 export async function explain(url: string, options: Options & TagOptions): Promise<Explanation> {

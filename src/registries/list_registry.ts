@@ -66,11 +66,16 @@ export function listRegistry(parts: ListRegistryParts): Registry {
       const asked = question(options, io);
       const { tag, maxAgeMs } = options;
       if (tag === undefined) {
-        const single = isSingle(options) ? source.single?.(options.exclude) : undefined;
+        const single = isSingle(options) ? source.single?.(options) : undefined;
         return resolve(single ?? sourceFor(maxAgeMs), policyFor(options), asked);
       }
       const { lookUp } = await import("../resolve/look_up.ts");
       return lookUp(source, tag, policyFor(options), asked);
+    },
+    async *versions(options = {}) {
+      const { listVersions } = await import("../resolve/list_versions.ts");
+      const signal = joinSignals(options.signal, io.signal);
+      yield* listVersions(source.browse?.() ?? source, locator, { ...options, signal });
     },
     open,
     exists,

@@ -7,7 +7,7 @@ import type { OpenOptions, Platform, Registry, ResolveOptions } from "../core/ty
 import { declarePrintable, overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import type { ResponseCache } from "../http/response_cache.ts";
 import { normalizePlatform, runtimePlatform } from "../platform/platform.ts";
-import { constraintOf } from "../version/constraint.ts";
+import { loadConstraint } from "../version/load_constraint.ts";
 import type {
   HostServices,
   LocatorBase,
@@ -45,7 +45,8 @@ export interface RegistryOptions extends SchemeOptions {
   cache?: ResponseCache | undefined;
   /**
    * A limit in milliseconds on how long a question or the start of a download may take, retries included. If it is exceeded,
-   * the call rejects with a `RemoteError` of code `timeout`. Defaults to no limit beyond that of each request.
+   * the call rejects with a `RemoteError` of code `timeout`. Defaults to 10,000; `Infinity` leaves only the limits of each
+   * request.
    */
   timeoutMs?: number | undefined;
   /** Whether pre-releases count. Defaults to false. */
@@ -108,6 +109,7 @@ const CONTEXT_OPTIONS: Readonly<Record<ContextOption, true>> = {
   guardFetch: true,
   openArtifact: true,
   exclude: true,
+  since: true,
   tag: true,
   explain: true,
   maxAgeMs: true,
@@ -131,7 +133,7 @@ export async function loadRegistry(
   options: Options,
 ): Promise<{ registry: Registry; locator: LocatorBase }> {
   const { driver, locator, context } = prepare(url, options);
-  constraintOf(locator);
+  await loadConstraint(locator);
   const registry = await driver.open(locator, context);
   return { registry: withTimeout(registry, options.timeoutMs, context.clock), locator };
 }
@@ -158,12 +160,16 @@ function checkToken({ token }: Options, driver: RegistryDriver): void {
   );
 }
 
+/** The default of `timeoutMs` in the functions of the library. An agent has limits of its own. */
+export const LIBRARY_TIMEOUT_MS = 10_000;
+
 /** Streams the bytes behind an artifact URL, within `timeoutMs` until the stream begins. */
 export async function fetchArtifact(
   artifactUrl: string,
   options: Options & OpenOptions,
 ): Promise<ReadableStream<Uint8Array>> {
-  const { offset, validator, onValidator, signal, timeoutMs, clock = systemClock } = options;
+  const { offset, validator, onValidator, signal, clock = systemClock } = options;
+  const { timeoutMs = LIBRARY_TIMEOUT_MS } = options;
   return inTime(timeoutMs, clock, signal, "open the artifact", (limited) =>
     startArtifact(artifactUrl, options, { offset, validator, onValidator, signal: limited }),
   );
@@ -283,11 +289,14 @@ function contextOf(options: Options, driver?: RegistryDriver): RegistryContext {
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
     clock: options.clock ?? systemClock,
     emit: options.emit ?? (() => {}),
-    openArtifact: (url, open) => fetchArtifact(url, { ...options, token: undefined, ...open }),
+    openArtifact: (url, open) => {
+      const { timeoutMs = Number.POSITIVE_INFINITY } = options;
+      return fetchArtifact(url, { ...options, timeoutMs, token: undefined, ...open });
+    },
   };
 }
 
-function runtimeEnvironment(): Readonly<Record<string, string | undefined>> {
+export function runtimeEnvironment(): Readonly<Record<string, string | undefined>> {
   const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
   return process?.env ?? {};
 }

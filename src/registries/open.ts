@@ -1,11 +1,11 @@
 import type {
   Explanation,
+  ListedVersion,
   OpenOptions,
   Registry,
   Resolution,
   ResolveOptions,
 } from "../core/types.ts";
-import { constraintOf } from "../version/constraint.ts";
 import * as api from "./api.ts";
 import type { HostServices } from "./driver.ts";
 import { parseFileUrl } from "./file_locator.ts";
@@ -34,7 +34,7 @@ export function parseRegistryUrl(url: string): RegistryLocator {
   const split = splitRegistryUrl(url, registries);
   if (split.scheme !== "file") return api.parseUrl(url, registries, ["file"]) as RegistryLocator;
   const locator = parseFileUrl(split);
-  constraintOf(locator);
+  api.checkConstraint(locator);
   return locator;
 }
 
@@ -66,7 +66,8 @@ function withAll<O extends RegistryOptions>(options: O): O & Options {
 /**
  * Resolves the newest version: the one-liner for serverless functions.
  *
- * @param options As for {@link openRegistry}, and the tags to exclude, or the only tag to look at.
+ * @param options As for {@link openRegistry}, and the tags to exclude, the version that you have, or the only tag to look at.
+ * Callers that ask the same thing at the same time share one question.
  * @returns The answer. "Pending" and "none" are values.
  * @throws {DewyError} If the URL is invalid, access is refused, or the registry cannot be reached.
  *
@@ -84,9 +85,48 @@ function withAll<O extends RegistryOptions>(options: O): O & Options {
  */
 export function latest(
   url: string,
-  options: RegistryOptions & HostServices & Pick<ResolveOptions, "exclude" | "tag"> = {},
+  options: RegistryOptions & HostServices & Pick<ResolveOptions, "exclude" | "since" | "tag"> = {},
 ): Promise<Resolution> {
   return api.latest(url, withAll(options));
+}
+
+/**
+ * Lists the versions that the options allow, newest first. What is known about a version is read when you get to it: stop
+ * early, and little is read.
+ *
+ * @param options As for {@link openRegistry}, and the tags to leave out. `timeoutMs` limits each step.
+ * @returns The versions: with date, notes and page on GitHub; with the date of the newest file in buckets and directories;
+ * without dates in image registries, where reading one counts as a pull. `grpc://` and `https://` have only the current one.
+ * @throws {DewyError} As {@link latest} does, while you iterate.
+ *
+ * @example
+ * ```ts
+ * import { versions } from "dewy";
+ *
+ * const refs = ["v1.0.0", "v1.1.0"].map((tag) => ({ ref: `refs/tags/${tag}`, object: { sha: "1" } }));
+ * const release = {
+ *   id: 1,
+ *   tag_name: "v1.1.0",
+ *   draft: false,
+ *   prerelease: false,
+ *   created_at: "2026-01-01T00:00:00Z",
+ *   published_at: "2026-01-02T00:00:00Z",
+ *   body: "Faster.",
+ *   upload_url: "",
+ *   assets: [],
+ * };
+ * const fetch = async (url: string | URL | Request) => Response.json(`${url}`.includes("/releases/") ? release : refs);
+ * for await (const { tag, publishedAt, notes } of versions("ghr://linyows/myapp", { env: {}, fetch })) {
+ *   if (tag !== "v1.1.0" || publishedAt === undefined || notes !== "Faster.") throw new Error(tag);
+ *   break;
+ * }
+ * ```
+ */
+export function versions(
+  url: string,
+  options: RegistryOptions & HostServices & Pick<ResolveOptions, "exclude"> = {},
+): AsyncIterable<ListedVersion> {
+  return api.versions(url, withAll(options));
 }
 
 /**

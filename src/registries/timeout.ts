@@ -29,7 +29,7 @@ export function withTimeout(
   timeoutMs: number | undefined,
   clock: Clock,
 ): Registry {
-  if (timeoutMs === undefined) return registry;
+  if (timeoutMs === undefined || timeoutMs === Number.POSITIVE_INFINITY) return registry;
   return {
     ...withPollDeadline(registry, clock, timeoutMs),
     open: (artifact, options = {}) =>
@@ -46,7 +46,7 @@ export async function inTime<T>(
   action: string,
   work: (signal: AbortSignal | undefined) => Promise<T>,
 ): Promise<T> {
-  if (timeoutMs === undefined) return work(signal);
+  if (timeoutMs === undefined || timeoutMs === Number.POSITIVE_INFINITY) return work(signal);
   // The deadline lets go of the caller's signal when the work is done, but a stream that it opened must obey it.
   const joined = (limit: AbortSignal): AbortSignal =>
     signal === undefined ? limit : AbortSignal.any([signal, limit]);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ConfigError } from "../core/error.ts";
 import type {
   Artifact,
   Candidates,
@@ -14,9 +15,15 @@ import type {
 } from "../core/types.ts";
 import { type ArtifactChoice, chooseArtifact } from "../platform/artifact_choice.ts";
 import { normalizePlatform } from "../platform/platform.ts";
-import { constraintOf } from "../version/constraint.ts";
-import { NewestTag, parseVersion } from "../version/version.ts";
-import { describeFiltered, describeMissing, describePending, TagTally } from "./message.ts";
+import { loadConstraint } from "../version/load_constraint.ts";
+import { compareParsed, NewestTag, parseVersion } from "../version/version.ts";
+import {
+  describeFiltered,
+  describeMissing,
+  describePending,
+  printable,
+  TagTally,
+} from "./message.ts";
 
 /** A tag that a source lists. */
 export interface ListedTag {
@@ -38,6 +45,12 @@ export interface ReleaseFiles {
   files: readonly Artifact[];
   /** Whether files are still being uploaded. Defaults to false. */
   isUploading?: boolean;
+  /** Whether the registry marks it as a pre-release. Defaults to false. */
+  preRelease?: boolean;
+  /** The release notes. */
+  notes?: string | undefined;
+  /** The web page of the release. */
+  page?: string | undefined;
   /** The choice of a source that does not list files, such as the images of an index. */
   chosen?: ChosenArtifact;
 }
@@ -65,7 +78,9 @@ export interface ReleaseSource {
    * A source for one question with `once`. Its listing may leave out what cannot change the answer. Defaults to the source
    * itself.
    */
-  single?(exclude: Iterable<string> | undefined): ReleaseSource;
+  single?(options: Pick<ResolveOptions, "exclude" | "since">): ReleaseSource;
+  /** A source to go through all versions, in which `release` reads one at a time. Defaults to the source itself. */
+  browse?(): Pick<ReleaseSource, "tags" | "release">;
 }
 
 /** Which version of a source is wanted: the options of a locator, and the last three. */
@@ -89,6 +104,7 @@ export interface ResolveOptions {
   exclude?: Iterable<string>;
   explain?: boolean;
   onTag?: (tag: string) => void;
+  since?: string;
   signal?: AbortSignal;
   /** Milliseconds since the Unix epoch. */
   now: number;
@@ -112,7 +128,7 @@ export async function resolve(
   options: ResolveOptions,
 ): Promise<Resolution> {
   const rules = { ...policy, exclude: [...(options.exclude ?? [])] };
-  const satisfies = constraintOf(policy);
+  const satisfies = await loadConstraint(policy);
   const newest = new NewestTag(rules, satisfies);
   const tally = new TagTally();
   const listed: ListedTag[] = [];
@@ -123,20 +139,44 @@ export async function resolve(
   }
   options.signal?.throwIfAborted();
   const { tag } = newest;
-  const release = tag === undefined ? undefined : await source.release(tag, options.signal);
+  const isKnown = tag !== undefined && isAtMost(tag, options.since, policy);
+  const release =
+    tag === undefined || isKnown ? undefined : await source.release(tag, options.signal);
   const resolution =
     tag === undefined
       ? describeFiltered(tally, policy)
-      : resolveFiles(tag, release, policy, options.now);
+      : isKnown
+        ? unchanged(options.since ?? tag, policy)
+        : resolveFiles(tag, release, policy, options.now);
   if (!options.explain) return resolution;
   const { explainTags } = await import("./explain_tags.ts");
   const explanation: Candidates = {
     registry: policy.url,
     platform: normalizePlatform(policy.platform),
     tags: explainTags(listed, tag, rules, satisfies),
-    artifacts: tag === undefined ? [] : explainFiles(tag, release, policy),
+    artifacts: tag === undefined || isKnown ? [] : explainFiles(tag, release, policy),
   };
   return { ...resolution, explanation };
+}
+
+/** Whether a tag is no newer than the version that the caller has; false without one. */
+export function isAtMost(
+  tag: string,
+  since: string | undefined,
+  policy: Pick<Policy, "calver">,
+): boolean {
+  if (since === undefined) return false;
+  const [one, other] = [parseVersion(tag, policy), parseVersion(since, policy)];
+  if (other === undefined) {
+    throw new ConfigError(`Invalid value for since: "${printable(since)}" is not a version`);
+  }
+  return one !== undefined && compareParsed(one, other) <= 0;
+}
+
+/** The tag is that of the caller, which the registry need not have any more. */
+export function unchanged(since: string, { url }: Pick<Policy, "url">): Resolution {
+  const message = `"${url}" has nothing newer than ${printable(since)}`;
+  return { kind: "none", reason: "unchanged", tag: since, message };
 }
 
 export function explainFiles(

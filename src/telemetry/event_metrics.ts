@@ -1,5 +1,5 @@
 import type { Mode } from "../control/protocol.ts";
-import type { DewyEvent, EventSink } from "../core/event.ts";
+import type { DewyEvent, EventSink, RolloutChange } from "../core/event.ts";
 import type { ProxyObserver } from "../host/proxy/tcp_proxy.ts";
 import type { Instruments } from "./instruments.ts";
 
@@ -7,7 +7,22 @@ type EventOf<T extends DewyEvent["type"]> = Extract<DewyEvent, { type: T }>;
 
 const MAX_HOSTS = 20;
 const RESTART_REASONS = ["deploy", "rollback", "signal", "operator", "crash"];
+const ROLLOUT_CHANGES: readonly RolloutChange[] = [
+  "began",
+  "wave",
+  "halted",
+  "resumed",
+  "aborted",
+  "done",
+];
 const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "DELETE"]);
+
+interface MeasuredInstance {
+  name: string;
+  mode: Mode;
+  /** Whether it takes part in rollouts. Defaults to false. */
+  hasFleet?: boolean;
+}
 
 /** Counts events, and times what they took. */
 export class EventMetrics {
@@ -16,11 +31,11 @@ export class EventMetrics {
   readonly #app: { app: string };
   readonly #command: { command: Mode };
 
-  constructor(instruments: Instruments, { name, mode }: { name: string; mode: Mode }) {
+  constructor(instruments: Instruments, { name, mode, hasFleet = false }: MeasuredInstance) {
     this.#instruments = instruments;
     this.#app = { app: name };
     this.#command = { command: mode };
-    this.#startAtZero(mode);
+    this.#startAtZero(mode, hasFleet);
   }
 
   readonly sink: EventSink = (event) => {
@@ -39,7 +54,7 @@ export class EventMetrics {
   };
 
   /** Without a first value of 0, `increase()` in a query misses the first event. */
-  #startAtZero(mode: Mode): void {
+  #startAtZero(mode: Mode, hasFleet: boolean): void {
     const [instruments, app, command] = [this.#instruments, this.#app, this.#command];
     instruments.count("dewy.deployments.total", command, 0);
     instruments.count("dewy.deployment.errors.total", command, 0);
@@ -49,6 +64,9 @@ export class EventMetrics {
     }
     for (const outcome of ["fine", "waiting", "problem", "failed", "unreachable"]) {
       instruments.count("dewy.polls.total", { ...app, outcome }, 0);
+    }
+    for (const change of hasFleet ? ROLLOUT_CHANGES : []) {
+      instruments.count("dewy.fleet.rollouts.total", { ...app, change }, 0);
     }
     if (mode !== "assets") instruments.count("dewy.app.crash_loops.total", app, 0);
     if (mode === "container") instruments.count("dewy.container.lost.total", app, 0);
@@ -63,6 +81,9 @@ export class EventMetrics {
     request: (event) => this.#request(event),
     cache: ({ what, outcome }) => {
       this.#instruments.count("dewy.cache.requests.total", { ...this.#app, what, outcome });
+    },
+    rollout: ({ change }) => {
+      this.#instruments.count("dewy.fleet.rollouts.total", { ...this.#app, change });
     },
     retry: ({ url }) => {
       const host = this.#hostOf(url);

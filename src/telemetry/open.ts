@@ -28,7 +28,7 @@ const FAILING_CLOSE_MS = 500;
 export interface TelemetryOptions {
   config: OtlpConfig;
   env: Environment;
-  instance: { name: string; mode: Mode; version: string };
+  instance: { name: string; mode: Mode; version: string; hasFleet?: boolean };
   status(): Promise<InstanceStatus>;
   measure?: (() => SupervisionMeasures) | undefined;
   observeProxy?: ((observer: ProxyObserver) => void) | undefined;

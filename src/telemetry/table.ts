@@ -231,6 +231,12 @@ export const METRICS = {
       "Answers of the registry and artifacts that were looked up in the cache: hit, miss (fetched for all machines), failed (fetched without the cache)",
     ),
   }),
+  ...labelled(["app", "change"], {
+    "dewy.fleet.rollouts.total": counter(
+      "{change}",
+      "Changes of the fleet's rollout that this host has made, each counted on one host: began, wave, halted, resumed, aborted, done",
+    ),
+  }),
   ...labelled(["app", "host"], {
     "dewy.upstream.retries.total": counter(
       "{retry}",

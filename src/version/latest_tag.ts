@@ -1,4 +1,4 @@
-import { constraintOf } from "./constraint.ts";
+import { compileConstraint } from "./constraint.ts";
 import { type LatestTagOptions, NewestTag } from "./version.ts";
 
 /**
@@ -22,8 +22,10 @@ export function latestTag(
   tags: Iterable<string>,
   options: LatestTagOptions = {},
 ): string | undefined {
-  const { constraint = "", calver = "" } = options;
-  const newest = new NewestTag(options, constraintOf({ constraint, calver }));
+  const { constraint = "", calver = "", preRelease = false } = options;
+  const satisfies =
+    constraint === "" ? undefined : compileConstraint(constraint, { calver, preRelease });
+  const newest = new NewestTag(options, satisfies);
   for (const tag of tags) newest.offer(tag);
   return newest.tag;
 }

@@ -18,6 +18,8 @@ export interface Peers {
   connect: string;
   /** `host:port` of a plain gRPC server, which speaks only HTTP/2. */
   grpc: string;
+  /** `host:port` of a handler of `dewy/handler`, which has the registry `app`. */
+  handler: string;
   /** test/fakes/handler_echo.ts, at two origins. */
   here: string;
   there: string;

@@ -1,4 +1,5 @@
 import { systemClock } from "../../src/core/clock.ts";
+import { createHandler } from "../../src/handler/mod.ts";
 import { type FakeGcs, fakeGcs } from "../fakes/gcs.ts";
 import { fakeIdentity, serviceAccountKey } from "../fakes/gcs_auth.ts";
 import { FakeGitHub } from "../fakes/github.ts";
@@ -12,6 +13,7 @@ import type { Peers, RuntimeKind } from "./case.ts";
 import { SIGNED_FILES } from "./signed_release.ts";
 
 const TAGS = ["v1.2.0", "v1.10.0", "v1.9.0"];
+const ANSWER = { id: "id-1", tag: "v1.2.3", artifactUrl: "https://example.test/app" };
 const BYTES = "0123456789";
 /**
  * The headers that browsers may send to each, as docs/library.md names them. GitHub's:
@@ -27,7 +29,7 @@ const ALLOWED = {
 
 export interface ServedPeers {
   peers: Peers;
-  /** What the peers have seen that must not be, and what is missing. */
+  /** Requests that must not be, and those that are missing. */
   complaints(): string[];
   close(): Promise<void>;
 }
@@ -74,7 +76,16 @@ export async function servePeers(kind: RuntimeKind): Promise<ServedPeers> {
   };
 
   const oci = await serveOci(serve);
-  const [connect, grpc] = await Promise.all([serveGrpc({ http1: true }), serveGrpc()]);
+  const [connect, grpc] = await Promise.all([
+    serveGrpc({ http1: true, current: async () => ANSWER }),
+    serveGrpc(),
+  ]);
+
+  const versions = createHandler({
+    registries: { app: "ghr://acme/app" },
+    env: { GITHUB_API_URL: api },
+    token: "ghp_reader",
+  });
 
   const peers: Peers = {
     kind,
@@ -83,6 +94,7 @@ export async function servePeers(kind: RuntimeKind): Promise<ServedPeers> {
     google: await serve(withCors(googleHosts, ALLOWED.google)),
     googleKey: JSON.stringify(serviceAccountKey()),
     oci,
+    handler: new URL(await serve(versions)).host,
     connect: connect.target,
     grpc: grpc.target,
     here: await serve(withCors(echoHandler, ALLOWED.any)),

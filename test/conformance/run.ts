@@ -2,6 +2,7 @@ import type { Cases, Outcome, Peers } from "./case.ts";
 import { gcs } from "./cases/gcs.ts";
 import { github } from "./cases/github.ts";
 import { grpc } from "./cases/grpc.ts";
+import { handler } from "./cases/handler.ts";
 import { http } from "./cases/http.ts";
 import { library } from "./cases/library.ts";
 import { oci } from "./cases/oci.ts";
@@ -17,6 +18,7 @@ const AREAS: Readonly<Record<string, Cases>> = {
   oci,
   grpc,
   verify,
+  handler,
 };
 const CASE_TIMEOUT_MS = 20_000;
 

@@ -32,7 +32,7 @@ function nodeRunner(major: string): Runner {
   return {
     name: `Node ${major}`,
     kind: "node",
-    missing: program === "" ? `${variable} does not name it` : undefined,
+    missing: program === "" ? `the variable ${variable} does not name its program` : undefined,
     run: (peers) =>
       inProcess(
         {
@@ -62,7 +62,7 @@ async function inWorker(peers: Peers): Promise<Outcome[]> {
   }
 }
 
-/** In a page of its own origin, so that every peer is at another. */
+/** The page has another origin than every peer. */
 async function inBrowser(peers: Peers): Promise<Outcome[]> {
   const suite = await bundleForEdge(`export * from "./test/conformance/run.ts";`);
   const site = await serveFetch(({ url }) =>

@@ -7,8 +7,13 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { DewyError } from "../../src/core/error.ts";
-import type { Artifact, Registry, Resolution } from "../../src/core/types.ts";
-import { explainRegistry, openRegistry, type RegistryOptions } from "../../src/registries/open.ts";
+import type { Artifact, ListedVersion, Registry, Resolution } from "../../src/core/types.ts";
+import {
+  explainRegistry,
+  latest,
+  openRegistry,
+  type RegistryOptions,
+} from "../../src/registries/open.ts";
 import { GRACE_MS } from "../../src/resolve/resolve.ts";
 import { readFilesOf } from "../../src/verify/read_files.ts";
 import { fakeClock } from "../fakes/clock.ts";
@@ -72,6 +77,8 @@ export const CONTRACT_NOW: number = Date.UTC(2026, 5, 1, 12);
 
 const ARTIFACT = "app_linux_amd64.tar.gz";
 const MINUTE = 60_000;
+/** For clocks that skip pauses, and would skip the limit of a question as well. */
+const UNLIMITED = { timeoutMs: Number.POSITIVE_INFINITY };
 
 /** Declares the tests of a driver. */
 export function registryContract(name: string, driver: ContractDriver): void {
@@ -137,6 +144,57 @@ export function registryContract(name: string, driver: ContractDriver): void {
     unless("backdating")("reports when the release was published", async () => {
       const { release } = ready(await current([{ tag: "v1.0.0", createdAt: released(90) }]));
       expect(release.createdAt).toEqual(released(90));
+    });
+
+    it("answers unchanged if nothing is newer than the version that the caller has", async () => {
+      const { registry } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
+      expect(await registry.resolve({ since: "v1.1.0" })).toMatchObject({
+        kind: "none",
+        reason: "unchanged",
+        tag: "v1.1.0",
+      });
+      expect(ready(await registry.resolve({ since: "v1.0.0" })).release.tag).toBe("v1.1.0");
+    });
+
+    it("lists versions, the newest first", async () => {
+      const { registry } = await open([{ tag: "v1.0.0" }, { tag: "v1.1.0" }]);
+      const [first] = await listed(registry);
+      expect(first).toMatchObject({ tag: "v1.1.0", version: { segments: [1, 1, 0] } });
+    });
+
+    unless("listing")("lists all versions that the options allow, and no other", async () => {
+      const tags = ["v1.9.0", "latest", "v1.10.0", "v2.0.0", "v1.11.0-rc.1", "v1.2.0"];
+      const releases = tags.map((tag) => ({ tag }));
+      const { registry } = await open(releases, { constraint: "^1.2", preRelease: true });
+      expect(
+        (await listed(registry, ["v1.9.0"])).map(({ tag, preRelease }) => [tag, preRelease]),
+      ).toEqual([
+        ["v1.11.0-rc.1", true],
+        ["v1.10.0", false],
+        ["v1.2.0", false],
+      ]);
+      const blue = await open([{ tag: "v1.2.0+green" }, { tag: "v1.1.0+blue" }], { slot: "blue" });
+      expect((await listed(blue.registry)).map(({ tag }) => tag)).toEqual([spell("v1.1.0+blue")]);
+    });
+
+    unless(
+      "listing",
+      "backdating",
+      "files",
+    )("dates the versions that it lists", async () => {
+      const createdAt = released(90);
+      const { registry } = await open([{ tag: "v1.0.0", createdAt }]);
+      expect(await listed(registry)).toMatchObject([{ tag: "v1.0.0", publishedAt: createdAt }]);
+    });
+
+    unless("network")("times out while it lists versions", async () => {
+      const made = await driver.setup();
+      const clock = fakeClock({ now: now() });
+      const registry = openRegistry(made.url, { ...made.options, fetch: silence, clock });
+      const answer = expect(listed(registry)).rejects.toMatchObject({ code: "timeout" });
+      await clock.sleeping(10_000);
+      clock.advance(10_000);
+      await answer;
     });
 
     it("chooses a pre-release only with preRelease", async () => {
@@ -512,10 +570,28 @@ export function registryContract(name: string, driver: ContractDriver): void {
       await expect(answer).rejects.toMatchObject({ code: "aborted" });
     });
 
+    unless("network")("gives up a silent server after ten seconds by default", async () => {
+      const made = await driver.setup();
+      const clock = fakeClock({ now: now() });
+      const options = { ...made.options, fetch: silence, clock };
+      const answer = expect(latest(made.url, options)).rejects.toMatchObject({
+        code: "timeout",
+        message: expect.stringContaining("within 10 s"),
+      });
+      await clock.sleeping(10_000);
+      clock.advance(10_000);
+      await answer;
+    });
+
     unless("network")("times out if the server never answers", async () => {
       const made = await driver.setup();
       const clock = fakeClock({ now: now(), skipUpTo: 10 * MINUTE });
-      const registry = openRegistry(made.url, { ...made.options, fetch: silence, clock });
+      const registry = openRegistry(made.url, {
+        ...made.options,
+        fetch: silence,
+        clock,
+        ...UNLIMITED,
+      });
       await expect(registry.resolve()).rejects.toMatchObject({ code: "timeout", retryable: true });
     });
 
@@ -525,7 +601,12 @@ export function registryContract(name: string, driver: ContractDriver): void {
         const made = await driver.setup();
         const clock = fakeClock({ now: now(), skipUpTo: 10 * MINUTE });
         const down = async (): Promise<Response> => new Response("down", { status: 503 });
-        const registry = openRegistry(made.url, { ...made.options, fetch: down, clock });
+        const registry = openRegistry(made.url, {
+          ...made.options,
+          fetch: down,
+          clock,
+          ...UNLIMITED,
+        });
         for (const options of [{}, { tag: "v1.0.0" }]) {
           await expect(registry.resolve(options)).rejects.toMatchObject({
             code: "remote",
@@ -553,6 +634,15 @@ function ready(resolution: Resolution): Extract<Resolution, { kind: "ready" }> {
 
 function message(resolution: Resolution): string {
   return resolution.kind === "none" ? resolution.message : "";
+}
+
+async function listed(
+  registry: Registry,
+  exclude: readonly string[] = [],
+): Promise<readonly ListedVersion[]> {
+  const found: ListedVersion[] = [];
+  for await (const one of registry.versions?.({ exclude }) ?? []) found.push(one);
+  return found;
 }
 
 async function read(registry: Registry, artifact: Artifact, offset = 0): Promise<string> {

@@ -4,10 +4,11 @@ import { ConnectionReset } from "./serve.ts";
 /**
  * A server for testing a client: `/echo` returns the request, `/redirect?status=&to=` redirects,
  * `/short` announces more bytes than it sends, `/gzip` sends a compressed body with its length,
- * `/range` supports ranges, `/silent` never answers, and `/stall` stops in the middle of the body.
+ * `/range` supports ranges, `/silent…` never answers, and `/stall` stops in the middle of the body.
  */
 export const echoHandler: Handler = async (request) => {
   const url = new URL(request.url);
+  if (url.pathname.startsWith("/silent")) return new Promise(() => {});
   switch (url.pathname) {
     case "/echo":
       return Response.json({
@@ -22,8 +23,6 @@ export const echoHandler: Handler = async (request) => {
       });
     case "/short":
       return new Response(cutShort("half"), { headers: { "content-length": "8" } });
-    case "/silent":
-      return new Promise(() => {});
     case "/stall":
       return new Response(
         new ReadableStream({ start: (body) => body.enqueue(new TextEncoder().encode("half")) }),

@@ -557,6 +557,21 @@ describe("records", () => {
     await world.until(() => world.rollout?.state === "done");
   });
 
+  test("of hosts that are silent for a week are removed by the next rollout", async () => {
+    await using world = new World();
+    const old: Member = { revision: 1, host: "old", instance: "old:1" };
+    const day = 24 * 60 * MINUTE;
+    await world.store.write(memberKey(FLEET, "old"), JSON.stringify(old));
+    await world.clock.sleep(2 * day);
+    await world.store.write(memberKey(FLEET, "quiet"), JSON.stringify({ ...old, host: "quiet" }));
+    await world.clock.sleep(5.5 * day);
+    const [a] = (await world.all()) as [Coordinator];
+    await world.admit(a);
+    await world.until(() => world.member("old") === undefined);
+    expect(world.rollout).toMatchObject({ tag: NEW, state: "running" });
+    expect(world.member("quiet")).toBeDefined();
+  });
+
   test("of two hosts of one name are noticed, and said once", async () => {
     await using world = new World();
     world.run(world.host(A));

@@ -19,7 +19,12 @@ describe("withPollDeadline", () => {
     ["drips", async () => new Response(new ReadableStream({ pull: () => new Promise(() => {}) }))],
   ])("gives up a registry that %s, with an error that says so", async (_, answer) => {
     const clock = fakeClock();
-    const options = { fetch: fetchOf(answer), clock, env: {} };
+    const options = {
+      fetch: fetchOf(answer),
+      clock,
+      env: {},
+      timeoutMs: Number.POSITIVE_INFINITY,
+    };
     const registry = withPollDeadline(openRegistry("ghr://acme/app", options), clock);
     const outcome = expect(registry.resolve()).rejects.toMatchObject({
       code: "timeout",

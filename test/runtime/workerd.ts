@@ -10,6 +10,7 @@ const START_TIMEOUT_MS = 45_000;
 
 export interface Worker {
   url: string;
+  pid: number | undefined;
   close(): Promise<void>;
 }
 
@@ -54,7 +55,7 @@ export async function startWorker(script: string): Promise<Worker> {
     await rm(directory, { recursive: true });
   };
   try {
-    return { url: `http://127.0.0.1:${await listening(child)}/`, close };
+    return { url: `http://127.0.0.1:${await listening(child)}/`, pid: child.pid, close };
   } catch (error) {
     await close();
     throw error;

@@ -354,7 +354,7 @@ function code(text: string): string {
 /** The sections of the metrics, each with the first words of the names that are in it. */
 const METRIC_SECTIONS: Readonly<Record<string, readonly string[]>> = {
   Polls: ["polls", "poll", "upstream", "rate_limit", "cache"],
-  Deploys: ["deployments", "deployment", "rollbacks", "versions", "pinned", "paused"],
+  Deploys: ["deployments", "deployment", "rollbacks", "versions", "pinned", "paused", "fleet"],
   "The app": ["app", "server"],
   Containers: ["container"],
   "Proxy and health checks": ["proxy", "healthchecks"],

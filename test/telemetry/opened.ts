@@ -125,6 +125,10 @@ export async function everything(): Promise<Opened> {
     { type: "request", method: "GET", url, status: 200, durationMs: 5, attempt: 1 },
     { type: "retry", method: "GET", url, reason: "503", delayMs: 1, attempt: 1 },
     { type: "cache", what: "answer", outcome: "hit" },
+    {
+      ...{ type: "rollout", fleet: "web", tag: "v1", change: "began" },
+      ...{ wave: 1, waves: 2, hosts: 1, of: 3 },
+    },
     { type: "phase", phase: "stage", tag: "v1", durationMs: 900 },
     {
       type: "deployed",

@@ -1,5 +1,6 @@
+import { SignJWT } from "jose";
 import * as v from "valibot";
-import { importAppKey, signJwt } from "../private_key.ts";
+import { importAppKey } from "../private_key.ts";
 import type { AuthorizedUser, ImpersonatedAccount, ServiceAccountKey } from "./schema.ts";
 import {
   type GoogleToken,
@@ -37,10 +38,13 @@ async function signAssertion(
   source: string,
 ): Promise<string> {
   const now = Math.floor(clock.now() / 1000);
-  const rsa = await importAppKey(key.private_key, `private_key of ${source}`);
-  const times = { iat: now, exp: now + JWT_LIFETIME_S };
-  const claims = { scope, iss: key.client_email, aud: key.token_uri, ...times };
-  return signJwt(rsa, { kid: key.private_key_id }, claims);
+  return new SignJWT({ scope })
+    .setProtectedHeader({ alg: "RS256", typ: "JWT", kid: key.private_key_id })
+    .setIssuer(key.client_email)
+    .setAudience(key.token_uri)
+    .setIssuedAt(now)
+    .setExpirationTime(now + JWT_LIFETIME_S)
+    .sign(await importAppKey(key.private_key, `private_key of ${source}`));
 }
 
 /** https://developers.google.com/identity/protocols/oauth2/native-app#offline */

@@ -13,14 +13,19 @@ import type { AskConfig } from "../flags/ask.ts";
 interface Source {
   registry: Registry;
   config: Pick<AskConfig, "registry" | "slot" | "calver" | "maxArtifactSize">;
+  /** Where to make the directory of the download. Defaults to that of temporary files. */
+  parent?: string;
 }
 
-/** Downloads a version, passes it on, and removes it again. Of an image, only the signatures are read. */
+/**
+ * Downloads a version, passes it on with the path of its file, and removes it again. Of an image,
+ * only the signatures are read.
+ */
 export async function withDownload<T>(
   version: ReadyResolution,
-  { registry, config }: Source,
+  { registry, config, parent }: Source,
   context: CommandContext,
-  use: (subject: Subject) => Promise<T>,
+  use: (subject: Subject, file?: string) => Promise<T>,
 ): Promise<T> {
   const { artifact, release } = version;
   const { clock, emit, signals, env } = context;
@@ -29,7 +34,7 @@ export async function withDownload<T>(
   if (evidenceOf !== undefined) {
     return use(imageSubject(release.tag, artifact, evidenceOf(artifact)));
   }
-  const directory = await mkdtemp(join(env.DEWY_CACHEDIR || tmpdir(), "dewy-verify-"));
+  const directory = await mkdtemp(join(parent ?? (env.DEWY_CACHEDIR || tmpdir()), "dewy-verify-"));
   try {
     const downloaded = await downloadArtifact({
       artifact,
@@ -41,7 +46,8 @@ export async function withDownload<T>(
       emit,
       signal,
     });
-    return await use(releaseSubject(version, downloaded, { registry, clock, signal }));
+    const subject = releaseSubject(version, downloaded, { registry, clock, signal });
+    return await use(subject, downloaded.path);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

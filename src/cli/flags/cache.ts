@@ -17,6 +17,7 @@ export function readPrune(argv: ParsedArgv) {
   return {
     command: "cache prune" as const,
     ...readLog(argv),
+    caFile: text(argv, "ca-file"),
     cache,
     artifactsMs: longDuration(argv, "older-than"),
     dryRun: argv.flag("dry-run"),

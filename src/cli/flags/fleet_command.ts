@@ -13,9 +13,12 @@ export function readFleetCommand(command: FleetCommandName, argv: ParsedArgv) {
   return {
     command,
     ...readLog(argv),
+    caFile: text(argv, "ca-file"),
     cache: required(argv, "cache"),
     fleet: required(argv, "fleet"),
-    memberTtlMs: command === "fleet status" ? duration(argv, "member-ttl", 1000) : 0,
+    /** Defaults to that of the rollout. */
+    memberTtlMs:
+      text(argv, "member-ttl") !== undefined ? duration(argv, "member-ttl", 1000) : undefined,
     message: command === "fleet status" ? undefined : readMessage(argv),
     json: argv.flag("json"),
   };

@@ -31,7 +31,8 @@ export type CommandName =
   | "unskip"
   | "trust accept"
   | "poll"
-  | "restart";
+  | "restart"
+  | "upgrade";
 
 export interface FlagSpec {
   readonly name: string;
@@ -239,6 +240,15 @@ export const commandGroups: Readonly<Record<string, readonly CommandSpec[]>> = {
       example: "dewy restart --name app",
     },
   ],
+  "dewy itself": [
+    {
+      name: "upgrade",
+      usage: "upgrade [flags]",
+      summary:
+        "Replace this binary by the newest version of dewy; verified, and only if nothing else manages the file",
+      example: "dewy upgrade --check",
+    },
+  ],
 };
 
 export const commands: readonly CommandSpec[] = Object.values(commandGroups).flat();
@@ -278,7 +288,15 @@ export const STEERING = [
 /** The commands that act on one or several instances of this machine. */
 const ONE_INSTANCE: readonly CommandName[] = ["history", "releases", ...STEERING];
 const LOCAL: readonly CommandName[] = ["status", ...ONE_INSTANCE];
-const ALL: readonly CommandName[] = [...CONNECTED, ...LIST, ...CACHE, ...FLEET, ...LOCAL];
+const UPGRADE: readonly CommandName[] = ["upgrade"];
+const ALL: readonly CommandName[] = [
+  ...CONNECTED,
+  ...LIST,
+  ...CACHE,
+  ...FLEET,
+  ...LOCAL,
+  ...UPGRADE,
+];
 
 /** The flags under the headings of `--help`, both in its order. */
 export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
@@ -294,6 +312,24 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       value: "<url>",
       commands: ASKING,
       description: "URL of the registry, instead of the argument <registry>",
+    },
+    {
+      name: "registry",
+      value: "<url>",
+      commands: UPGRADE,
+      description: "URL of the registry with dewy's releases",
+      default: "ghr://dewy/dewy",
+    },
+    {
+      name: "to",
+      value: "<tag>",
+      commands: UPGRADE,
+      description: "Take this version, also an older one (default: the newest)",
+    },
+    {
+      name: "check",
+      commands: UPGRADE,
+      description: "Only say whether there is a newer version, and how to upgrade",
     },
     {
       name: "upstream",
@@ -346,7 +382,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
     {
       name: "ca-file",
       value: "<path>",
-      commands: CONNECTED,
+      commands: [...CONNECTED, ...FLEET, ...CACHE, ...UPGRADE],
       description: "PEM file of additional CA certificates to trust",
     },
   ],
@@ -453,9 +489,16 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
         "What must be verified before a version goes live: checksums, minisign=KEY, ssh=ALLOWED_SIGNERS, openpgp=KEYFILE, sigstore=IDENTITY,ISSUER, sigstore-key=FILE, github=OWNER/REPO, index; auto (default): what the release offers, by the signer seen first; none; repeatable, all must hold",
     },
     {
+      name: "verify",
+      value: "<kind>",
+      commands: UPGRADE,
+      description:
+        "What must be verified: the kinds of dewy server; without --registry, it defaults to github=dewy/dewy@release.yml; none takes what the registry has",
+    },
+    {
       name: "trusted-root",
       value: "<path>",
-      commands: [...DEPLOYING, ...ASKING],
+      commands: [...DEPLOYING, ...ASKING, ...UPGRADE],
       description:
         "File with Sigstore's trusted root, for machines without a way out (default: shipped, and refreshed by TUF)",
     },
@@ -541,8 +584,8 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "member-ttl",
       value: "<duration>",
       commands: ["fleet status"],
-      description: "How long a host may be silent before it counts as gone, as on the hosts",
-      default: 10 * MINUTE,
+      description:
+        "How long a host may be silent before it counts as gone (default: as on the host that began the rollout; 10m)",
     },
     {
       name: "message",
@@ -1120,7 +1163,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
     {
       name: "max-artifact-size",
       value: "<bytes>",
-      commands: [...FETCHING, ...ASKING],
+      commands: [...FETCHING, ...ASKING, ...UPGRADE],
       description: "Maximum size of an artifact",
       default: 2 * GIB,
     },
@@ -1160,7 +1203,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "log-level",
       short: "l",
       value: "<debug|info|warn|error>",
-      commands: [...ASKING, ...LIST],
+      commands: [...ASKING, ...LIST, ...UPGRADE],
       description: "Lowest level to log",
       default: "error",
     },
@@ -1176,7 +1219,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       name: "log-format",
       short: "f",
       value: "<text|json>",
-      commands: [...ASKING, ...GATEWAY, ...LIST],
+      commands: [...ASKING, ...GATEWAY, ...LIST, ...UPGRADE],
       description: "Log format",
       default: "text",
     },

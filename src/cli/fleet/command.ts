@@ -5,7 +5,7 @@ import { operatorText } from "../../core/operator.ts";
 import { printable } from "../../core/text.ts";
 import {
   type FleetStore,
-  listMembers,
+  listSilence,
   operatorWriter,
   readMember,
   readRollout,
@@ -23,6 +23,8 @@ import { hostViews, type SeenMember } from "./view.ts";
 
 /** The exit code if the rollout is halted. */
 const HALTED = 4;
+/** Before the first rollout, and for those of older versions of dewy. */
+const MEMBER_TTL_MS = 10 * 60_000;
 /** How many records are read at once. */
 const READS = 16;
 
@@ -36,12 +38,13 @@ export async function runFleet(config: FleetConfig, context: CommandContext): Pr
 }
 
 async function showFleet(
-  { memberTtlMs, json }: FleetConfig,
+  { memberTtlMs: given, json }: FleetConfig,
   at: FleetStore,
   { clock, env, signals, stdout }: CommandContext,
 ): Promise<number> {
-  const members = await readMembers(at, memberTtlMs, signals.stop);
+  const members = await readMembers(at, signals.stop);
   const rollout = rolloutOf(await readRollout(at, signals.stop), at);
+  const memberTtlMs = given ?? rollout?.memberTtlMs ?? MEMBER_TTL_MS;
   if (rollout === undefined && members.length === 0) throw noFleet(at);
   const hosts = hostViews({ rollout, members, memberTtlMs });
   const status = { fleet: at.fleet, rollout, hosts, now: clock.now() };
@@ -51,16 +54,12 @@ async function showFleet(
 }
 
 /** Without records that have gone meanwhile, or are not those of a member. */
-async function readMembers(
-  at: FleetStore,
-  memberTtlMs: number,
-  signal: AbortSignal,
-): Promise<SeenMember[]> {
-  const listed = [...(await listMembers(at, memberTtlMs, signal))];
+async function readMembers(at: FleetStore, signal: AbortSignal): Promise<SeenMember[]> {
+  const listed = [...(await listSilence(at, signal)).silentMs];
   const members: SeenMember[] = [];
   const read = async (): Promise<void> => {
     for (let next = listed.shift(); next !== undefined; next = listed.shift()) {
-      const [host, { silentMs }] = next;
+      const [host, silentMs] = next;
       const found = await readMember(at, host, signal);
       if (found?.record === undefined) continue;
       members.push({ member: found.record, silentMs: found.ageMs ?? silentMs });

@@ -9,7 +9,7 @@ import type {
 } from "../../core/types.ts";
 import { redactUrl } from "../../core/url.ts";
 import { printable } from "../../resolve/message.ts";
-import { GRACE_MS } from "../../resolve/resolve.ts";
+import { GRACE_MS, unchanged } from "../../resolve/resolve.ts";
 import { parseVersion } from "../../version/version.ts";
 import type { LocatorBase } from "../driver.ts";
 import { type AnsweredFile, type ArtifactRules, readAnsweredArtifact } from "./artifact.ts";
@@ -38,6 +38,8 @@ export interface AnswerContext {
   exclude: ResolveOptions["exclude"];
   /** The only tag that will do; neither the slot nor `exclude` applies to it. */
   wanted: ResolveOptions["tag"];
+  /** The tag that the caller has. */
+  since?: ResolveOptions["since"];
 }
 
 const MAX_TAG_LENGTH = 256;
@@ -64,6 +66,7 @@ export function resolveAnswer(answer: ServerAnswer, context: AnswerContext): Res
     const message = `Cannot use the answer of ${locator.url}: ${unwanted}; the server chooses the version`;
     return { kind: "none", reason: "filtered", tag, message };
   }
+  if (context.wanted === undefined && context.since === tag) return unchanged(tag, locator);
   if (artifact === undefined) {
     if (createdAt !== undefined && now - createdAt.getTime() < GRACE_MS) {
       return { kind: "pending", tag, reason: "artifact-missing", since: createdAt };

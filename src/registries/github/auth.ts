@@ -1,4 +1,5 @@
-import { importAppKey, signJwt } from "../../auth/private_key.ts";
+import { type CryptoKey, SignJWT } from "jose";
+import { importAppKey } from "../../auth/private_key.ts";
 import type { Context } from "../../core/context.ts";
 import { ConfigError, CredentialError } from "../../core/error.ts";
 import type { HttpClient, HttpFailure } from "../../http/client.ts";
@@ -100,7 +101,7 @@ function appAuth(
         return current.token;
       }
       key ??= await readKey();
-      const jwt = await signAppToken(key, appId, io.clock.now());
+      const jwt = await signJwt(key, appId, io.clock.now());
       current = await requestToken(io, installationId, jwt, signal);
       return current.token;
     },
@@ -113,11 +114,14 @@ function appAuth(
 }
 
 /** https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-json-web-token-jwt-for-a-github-app */
-async function signAppToken(key: CryptoKey, appId: string, now: number): Promise<string> {
+async function signJwt(key: CryptoKey, appId: string, now: number): Promise<string> {
   const seconds = Math.floor(now / 1000);
-  // GitHub's clock may be behind ours.
-  const claims = { iss: appId, iat: seconds - 60, exp: seconds + 9 * 60 };
-  return signJwt(key, {}, claims);
+  return new SignJWT()
+    .setProtectedHeader({ alg: "RS256", typ: "JWT" })
+    .setIssuer(appId)
+    .setIssuedAt(seconds - 60) // GitHub's clock may be behind ours.
+    .setExpirationTime(seconds + 9 * 60)
+    .sign(key);
 }
 
 /** https://docs.github.com/rest/apps/apps#create-an-installation-access-token-for-an-app */

@@ -24,6 +24,8 @@ export const releaseSchema = v.object({
   created_at: timestamp,
   published_at: v.nullable(timestamp),
   upload_url: v.string(),
+  html_url: v.optional(v.string()),
+  body: v.nullish(v.string()),
   assets: v.array(asset),
 });
 export const releasesSchema = v.array(releaseSchema);

@@ -1,8 +1,14 @@
 import type { Clock } from "../../core/clock.ts";
 import type { EventSink } from "../../core/event.ts";
 import type { Artifact, Resolution } from "../../core/types.ts";
-import type { ListedTag, ReleaseFiles, ReleaseSource } from "../../resolve/resolve.ts";
-import { constraintOf } from "../../version/constraint.ts";
+import {
+  isAtMost,
+  type ListedTag,
+  type ReleaseFiles,
+  type ReleaseSource,
+  type ResolveOptions,
+} from "../../resolve/resolve.ts";
+import { loadConstraint } from "../../version/load_constraint.ts";
 import { NewestTag } from "../../version/version.ts";
 import { isAuditName } from "../audit.ts";
 import type { GitHubClient } from "./client.ts";
@@ -39,6 +45,8 @@ interface Unreleased {
 const MAX_UNRELEASED = 5;
 /** So many tags above the newest release are looked at. */
 const MAX_NEWER = 20;
+type Question = Pick<ResolveOptions, "exclude" | "since">;
+
 /** So many releases are read for a single question before the list is. */
 const MAX_READS = 10;
 const UNRELEASED = "without a release";
@@ -83,21 +91,45 @@ export class GhrSource implements ReleaseSource {
    * Answers a single question without the list of releases: the tags that the policy prefers are looked up one by one, down
    * to the first release that can be chosen. If that does not settle the answer, the list is read.
    */
-  single(exclude: Iterable<string> = []): ReleaseSource {
+  single(question: Question): ReleaseSource {
     if (this.#known !== undefined) return this;
     return {
-      tags: (signal) => this.#tagsDownToNewest(exclude, signal),
+      tags: (signal) => this.#tagsDownToNewest(question, signal),
       release: (tag) => this.release(tag),
     };
   }
 
+  /** Reads the first releases one by one, and the list where there are more. */
+  browse(): Pick<ReleaseSource, "tags" | "release"> {
+    if (this.#known !== undefined) return this;
+    let found: { tags: ReadonlyMap<string, string> } | undefined;
+    let reads = 0;
+    const { repository } = this.#io;
+    const tags = async function* (
+      this: GhrSource,
+      signal?: AbortSignal,
+    ): AsyncGenerator<ListedTag> {
+      found = await repository.tags(signal);
+      if (found === undefined) yield* this.tags(signal);
+      else for (const tag of found.tags.keys()) yield { tag };
+    };
+    return {
+      tags: tags.bind(this),
+      release: async (tag, signal) => {
+        if (this.#known === undefined && reads++ < MAX_READS) return this.find(tag, signal);
+        if (this.#known === undefined) await this.#readList(found?.tags, signal);
+        return this.release(tag);
+      },
+    };
+  }
+
   async *#tagsDownToNewest(
-    exclude: Iterable<string>,
+    question: Question,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<ListedTag> {
     const found = await this.#io.repository.tags(signal);
     const tags = [...(found?.tags.keys() ?? [])];
-    if (!(await this.#findNewest(tags, exclude, signal))) {
+    if (!(await this.#findNewest(tags, question, signal))) {
       await this.#readList(found?.tags, signal);
       yield* this.#listed();
       return;
@@ -109,13 +141,13 @@ export class GhrSource implements ReleaseSource {
     }
   }
 
-  /** Returns whether a release that was read is the newest one. */
+  /** Returns whether a release that was read is the newest one, or nothing is newer than what the caller has. */
   async #findNewest(
     tags: readonly string[],
-    exclude: Iterable<string>,
+    { exclude = [], since }: Question,
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
-    const satisfies = constraintOf(this.#locator);
+    const satisfies = await loadConstraint(this.#locator);
     const passedOver = [...exclude];
     const newestOf = (listed: readonly string[]): string | undefined => {
       const newest = new NewestTag({ ...this.#locator, exclude: passedOver }, satisfies);
@@ -126,6 +158,7 @@ export class GhrSource implements ReleaseSource {
     this.#read.clear();
     for (let reads = 0; ; reads += 1) {
       const tag = newestOf(tags);
+      if (tag !== undefined && isAtMost(tag, since, this.#locator)) return true;
       // Of equal versions, the one that GitHub lists first is chosen.
       if (tag === undefined || tag !== newestOf(backwards)) return false;
       if (this.#read.has(tag)) return true;
@@ -169,6 +202,9 @@ export class GhrSource implements ReleaseSource {
       id: String(release.id),
       createdAt: new Date(release.published_at ?? release.created_at),
       isUploading: release.assets.some((asset) => asset.state !== "uploaded"),
+      preRelease: release.prerelease,
+      notes: release.body ?? undefined,
+      page: release.html_url,
       files: uploadedAssets(release).map((asset) => artifactOf(this.#locator, tag, asset)),
     };
   }
@@ -267,7 +303,7 @@ export class GhrSource implements ReleaseSource {
 
   /** The tags that could be chosen if they had a release, newest first, down to the newest release. */
   async #tagsWithoutRelease(): Promise<string[]> {
-    const satisfies = constraintOf(this.#locator);
+    const satisfies = await loadConstraint(this.#locator);
     const tags = [...(this.#known?.tags?.keys() ?? [])];
     const found: string[] = [];
     while (found.length < MAX_NEWER) {

@@ -23,13 +23,14 @@ export function openGrpc(locator: GrpcLocator, io: RegistryContext): Registry {
       const signal = joinSignals(options.signal, io.signal);
       const answer = await client.current({ arch, os }, signal);
       answered = answer;
-      const { exclude } = options;
+      const { exclude, since } = options;
       const resolution = resolveAnswer(readAnswer(answer, locator), {
         locator,
         rules,
         platform,
         now: io.clock.now(),
         exclude,
+        since,
         wanted: options.tag,
       });
       if (!options.explain) return resolution;

@@ -13,7 +13,7 @@ export const CONTRACT_VERSION = 1;
 export interface FileBody {
   name: string;
   /** Where its bytes are, relative to the URL of the answer. */
-  url?: string | undefined;
+  url: string;
   /** In bytes. */
   size?: number | undefined;
   /** `sha256:<hex>`. */
@@ -61,7 +61,7 @@ export interface ReportBody {
 const timestamp = v.pipe(v.string(), v.isoTimestamp());
 const file = v.object({
   name: v.pipe(v.string(), v.nonEmpty(), v.maxLength(1024)),
-  url: v.optional(v.pipe(v.string(), v.nonEmpty())),
+  url: v.pipe(v.string(), v.nonEmpty()),
   size: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
   digest: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9]+:[0-9a-f]+$/))),
 });

@@ -40,7 +40,7 @@ export function openHttps(locator: HttpsLocator, io: RegistryContext): Registry 
   const client = new HandlerClient(locator, io);
 
   return {
-    async resolve({ exclude, explain, onTag, signal: asked, tag: wanted } = {}) {
+    async resolve({ exclude, explain, onTag, signal: asked, since, tag: wanted } = {}) {
       const signal = joinSignals(asked, io.signal);
       const question = `?platform=${formatPlatformSegment(platform)}`;
       const explained = explain
@@ -49,7 +49,7 @@ export function openHttps(locator: HttpsLocator, io: RegistryContext): Registry 
       const answer = explained ?? (await client.ask(`/latest${question}`, signal));
       if (answer === undefined) throw new TypeError("a 404 is accepted for explanations only");
       const now = io.clock.now();
-      const context = { locator, rules, platform, now, exclude, wanted };
+      const context = { locator, rules, platform, now, exclude, since, wanted };
       const resolution = resolutionOf(answer, `${base}/latest`, context);
       const tags = answer.tags?.map(({ tag }) => tag) ?? (answer.tag === "" ? [] : [answer.tag]);
       for (const tag of tags) onTag?.(tag);
@@ -69,19 +69,20 @@ export function openHttps(locator: HttpsLocator, io: RegistryContext): Registry 
   };
 }
 
+/** Reasons of this side, whatever the handler says. */
+const FINAL: readonly string[] = ["filtered", "unknown-tag", "unchanged"];
+
 function resolutionOf(answer: ReadAnswer, url: string, context: AnswerContext): Resolution {
   const { kind, id, tag, reason, message } = answer;
   const createdAt = answer.createdAt === undefined ? undefined : new Date(answer.createdAt);
   const resolve = (file: FileBody): AnsweredFile => ({
     ...file,
-    url: absolute(file.url ?? "", url),
+    url: absolute(file.url, url),
   });
   const artifact = kind === "ready" && answer.artifact ? resolve(answer.artifact) : undefined;
   const files = answer.files?.map(resolve);
   const chosen = resolveAnswer({ id, tag, artifact, files, createdAt }, context);
-  if (chosen.kind === "ready" || chosen.reason === "filtered" || chosen.reason === "unknown-tag") {
-    return chosen;
-  }
+  if (chosen.kind === "ready" || FINAL.includes(chosen.reason)) return chosen;
   const why = message === undefined ? undefined : shorten(printable(message), MAX_MESSAGE);
   if (kind === "pending" && tag !== "") {
     return { kind, tag, reason: "artifact-missing", since: createdAt, message: why };

@@ -40,12 +40,14 @@ export function openImg(locator: OciLocator, io: RegistryContext): ImageRegistry
     onTag,
     exclude,
     tag,
+    since,
   }: ResolveOptions = {}): ResolveOptions => ({
     signal,
     explain,
     onTag,
     exclude: exclude && source.versions(exclude),
     tag: tag && versionOf(tag, locator.calver),
+    since: since && versionOf(since, locator.calver),
   });
   const spell = (found: Resolution): Resolution => {
     const tags = found.explanation?.tags.map((one) => ({ ...one, tag: source.spelled(one.tag) }));
@@ -68,6 +70,16 @@ export function openImg(locator: OciLocator, io: RegistryContext): ImageRegistry
       // Engines know Docker Hub by this name only.
       const name = isDockerHub(host) ? DOCKER_HUB : host;
       return { image: `${name}/${repository}@${digest}`, credential, plainHttp };
+    },
+    async *versions({ exclude = [], signal } = {}) {
+      const { listVersions } = await import("../../resolve/list_versions.ts");
+      const wanted = {
+        exclude: source.versions(exclude),
+        signal: joinSignals(signal, io.signal),
+      };
+      // Dates are in the images, and reading one counts as a pull.
+      const listed = listVersions({ tags: (stop) => source.tags(stop) }, locator, wanted);
+      for await (const one of listed) yield { ...one, tag: source.spelled(one.tag) };
     },
     resolve: async (options) => spell(await registry.resolve(translate(options))),
   };

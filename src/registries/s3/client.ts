@@ -3,7 +3,7 @@ import {
   type AwsCredentials,
   findCredentials,
 } from "../../auth/aws_credentials.ts";
-import { signAws } from "../../auth/aws_sign.ts";
+import { presignAws, signAws } from "../../auth/aws_sign.ts";
 import type { Clock } from "../../core/clock.ts";
 import { bytesToBase64, bytesToHex, sha256 } from "../../core/encoding.ts";
 import { IntegrityError, RemoteError } from "../../core/error.ts";
@@ -50,6 +50,8 @@ export interface S3GetOptions extends RangeOptions {
   etag?: string | undefined;
   signal?: AbortSignal | undefined;
 }
+
+const LINK_SECONDS = 300;
 
 /** The object exists, or another client is creating it. */
 const EXISTS = new Set(["PreconditionFailed", "ConditionalRequestConflict"]);
@@ -99,6 +101,13 @@ export function createS3Client(at: S3Bucket, context: S3Context) {
     get: async (key: string, options: S3GetOptions = {}) => {
       const isSigned = (await findKeys()) !== undefined;
       return get(s3, await addressOf(key), isSigned, options);
+    },
+    /** An address that needs no credentials for some minutes. */
+    link: async (key: string): Promise<string> => {
+      const [credentials, url] = [await findKeys(), await addressOf(key)];
+      if (credentials === undefined) return url;
+      const scope = { credentials, service: "s3", region: at.region, now: context.clock.now() };
+      return presignAws(url, LINK_SECONDS, scope);
     },
     put: async (
       key: string,

@@ -42,7 +42,7 @@ export const s3: RegistryDriver<S3Locator> = {
   ],
   parse: parseS3Url,
   fromWebAddress: s3FromWebAddress,
-  features: ["anyPlatform", "exists", "report"],
+  features: ["anyPlatform", "exists", "report", "link"],
   artifact: {
     isRemote: true,
     parse(url) {

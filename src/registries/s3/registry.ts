@@ -34,6 +34,7 @@ export function openS3(
   const complete = digestReader(client);
   return {
     ...registry,
+    link: (artifact) => client.link(keyOf(artifact)),
     async resolve(options) {
       const signal = joinSignals(options?.signal, io.signal);
       return complete(await registry.resolve(options), signal);

@@ -41,13 +41,13 @@ export type VerifiedResolution =
  */
 export async function latest(
   url: string,
-  options: VerifyOptions & Pick<ResolveOptions, "exclude" | "tag"> = {},
+  options: VerifyOptions & Pick<ResolveOptions, "exclude" | "since" | "tag"> = {},
 ): Promise<VerifiedResolution> {
-  const { exclude, tag, ...verified } = options;
+  const { exclude, since, tag, ...verified } = options;
   const policy = openPolicy(verified);
   const { verify: _, createHash: __, ...plain } = verified;
   const registry = openRegistry(url, plain);
-  const answer = await registry.resolve({ exclude, tag, once: true });
+  const answer = await registry.resolve({ exclude, since, tag, once: true });
   if (answer.kind !== "ready") return answer;
   const signal = options.signal ?? new AbortController().signal;
   return { ...answer, ...(await proveByDigest(answer, registry, policy, signal)) };

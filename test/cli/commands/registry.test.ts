@@ -67,6 +67,18 @@ describe("the command line of dewy registry", () => {
   });
 });
 
+test.each([
+  ["ghr://o/r", "gs://b", "for a time that is not set; add registry-ttl=30s"],
+  ["ghr://o/r", "nfs://b?registry-ttl=30s", 'unsupported cache scheme "nfs"'],
+  ["file:///releases", "gs://b?registry-ttl=30s", "leave --cache out"],
+])("dewy registry --upstream %s --cache %s does not start", async (upstream, cache, message) => {
+  const io = fakeProcess();
+  const argv = ["registry", "--upstream", upstream, "--port", "0", "--cache", cache];
+  expect(await run(argv, io)).toBe(1);
+  expect(io.err()).toContain("Cannot use --cache");
+  expect(io.err()).toContain(message);
+});
+
 describe("dewy registry", () => {
   interface Started {
     io: FakeProcess;

@@ -123,6 +123,16 @@ describe("dewy fleet status", () => {
     expect(await state("--member-ttl", "20s")).toBe("gone");
   });
 
+  test("counts a host as gone after the time that the rollout states", async () => {
+    const fleet = fleetOf({ memberTtlMs: 20_000 });
+    const state = async (...flags: string[]): Promise<string> =>
+      JSON.parse((await fleet.run("status", "--json", ...flags)).out).hosts[0].state;
+    expect(await state()).toBe("waiting");
+    fleet.cache.options = { now: () => Date.now() + 21_000 };
+    expect(await state("--member-ttl", "30s")).toBe("waiting");
+    expect(await state()).toBe("gone");
+  });
+
   test("leaves out records that are not those of a member", async () => {
     const fleet = fleetOf({}, ["a", "b"]);
     await fleet.cache.write(memberKey("web", "x"), "{}");

@@ -1,4 +1,5 @@
 import { latest, openArtifact, openRegistry, type RegistryOptions } from "../../../mod.ts";
+import { memoryCache } from "../../../src/http/cache_adapters.ts";
 import { equal } from "../../runtime/check.ts";
 import type { Cases, Peers } from "../case.ts";
 import { assertReady, LINUX, rejects, textOf } from "../check.ts";
@@ -46,6 +47,26 @@ export const github: Cases = {
     const first = statuses.length;
     equal(assertReady(await registry.resolve()).release.tag, "v1.10.0", "newest");
     equal([...new Set(statuses.slice(first))], [304], "statuses");
+  },
+
+  async "a cache that isolates share makes the next question conditional"(peers) {
+    const statuses: unknown[] = [];
+    const options: RegistryOptions = {
+      ...optionsOf(peers),
+      cache: memoryCache(),
+      emit: (event) => {
+        if (event.type === "request") statuses.push(event.status);
+      },
+    };
+    await latest(REGISTRY, options);
+    const first = statuses.length;
+    equal(assertReady(await latest(REGISTRY, options)).release.tag, "v1.10.0", "newest");
+    equal([...new Set(statuses.slice(first))], [304], "statuses");
+  },
+
+  async "a registry that does not answer is a timeout"({ here }) {
+    const env = { GITHUB_API_URL: `${here}/silent` };
+    await rejects(latest(REGISTRY, { platform: LINUX, env, timeoutMs: 100 }), "timeout", /0\.1 s/);
   },
 
   async "wrong credentials and a missing repository are told apart"(peers) {

@@ -96,9 +96,15 @@ export const http: Cases = {
     await rejects(client.text({ url: `${here}/redirect?to=` }), "remote");
   },
 
-  async "bytes stream as they arrive, from any origin"({ here, there }) {
+  async "a download follows a redirect to another origin"({ here, there }) {
     const stream = await openArtifact(redirectTo(here, `${there}/range`), { allow: "http" });
     equal(await textOf(stream), "0123456789", "bytes");
+  },
+
+  async "bytes arrive before the end, and can be cancelled"({ here }) {
+    const reader = (await openArtifact(`${here}/stall`, { allow: "http" })).getReader();
+    equal(new TextDecoder().decode((await reader.read()).value), "half", "the first bytes");
+    await reader.cancel();
   },
 
   async "a download resumes where it stopped"({ here }) {
@@ -148,7 +154,7 @@ export const http: Cases = {
     await rejects(request, "timeout", /the caller's timeout expired$/);
   },
 
-  async "an error says what the server said"({ here }) {
+  async "an error repeats the message of the server"({ here }) {
     await rejects(client.text({ url: `${here}/none` }), "not-found", /HTTP 404: no such path; /);
   },
 };

@@ -1,4 +1,10 @@
 import { expect, test } from "vitest";
+import { RemoteError } from "../../../src/core/error.ts";
+import type { RolloutCheck } from "../../../src/fleet/check/types.ts";
+import { abortRollout, resumeRollout } from "../../../src/fleet/rollout.ts";
+import type { Rollout } from "../../../src/fleet/types.ts";
+import type { Fate } from "../world/host.ts";
+import type { World } from "../world/world.ts";
 import { explore, type Scenario } from "./explore.ts";
 
 /** `npm run soak` tries every single deviation, and a fiftieth of the pairs of them: about an hour. */
@@ -78,7 +84,59 @@ const scenarios: Scenario[] = [
       world.time.after(33 * SECOND, () => world.hosts.get("web-2")?.kill());
     },
   },
+  {
+    name: "a version that fails on the first host, and an operator who resumes",
+    options: { hosts: 3 },
+    minutes: 20,
+    script: (world) => {
+      publishFailingFirst(world);
+      world.time.after(3 * MINUTE, () => world.operate("fleet resume", resumeRollout));
+    },
+  },
+  {
+    name: "an operator who aborts a running rollout",
+    options: { hosts: 3 },
+    minutes: 20,
+    script: (world) => {
+      world.time.after(5 * SECOND, () => world.publish("v1.1.0"));
+      const abort = (rollout: Rollout) => abortRollout(rollout, "by alice");
+      world.time.after(35 * SECOND, () => world.operate("fleet abort", abort));
+    },
+  },
+  {
+    name: "hosts that go back when a rollout is halted, and an operator who resumes",
+    options: { hosts: 3, waves: [{ hosts: 2 }, { percent: 100 }], rollbackOnHalt: true },
+    minutes: 20,
+    script: (world) => {
+      publishFailingFirst(world, "crashes in its bake");
+      world.time.after(3 * MINUTE, () => world.operate("fleet resume", resumeRollout));
+    },
+  },
+  {
+    name: "a check that first gives no answer, then finds the version unhealthy",
+    options: { hosts: 2, rollbackOnHalt: true, check: refusingLater() },
+    minutes: 20,
+    script: (world) => world.time.after(5 * SECOND, () => world.publish("v1.1.0")),
+  },
 ];
+
+function publishFailingFirst(world: World, fate: Fate = "unready"): void {
+  let first: string | undefined;
+  const fateOf = (host: string): Fate => {
+    first ??= host;
+    return host === first ? fate : "good";
+  };
+  world.time.after(5 * SECOND, () => world.publish("v1.1.0", fateOf));
+}
+
+function refusingLater(): RolloutCheck {
+  let count = 0;
+  return async () => {
+    count += 1;
+    if (count % 2 === 1) throw new RemoteError("Prometheus does not answer");
+    return { ok: false, reason: "too many errors" };
+  };
+}
 
 test.each(scenarios)(
   `the invariants hold with $name (seed ${SEED})`,

@@ -1,6 +1,7 @@
 import type { Clock } from "../../../src/core/clock.ts";
 import { DeployError } from "../../../src/core/error.ts";
 import type { DewyEvent } from "../../../src/core/event.ts";
+import { FLEET_USER } from "../../../src/core/operator.ts";
 import { Coordinator } from "../../../src/fleet/coordinator.ts";
 import { compareVersions } from "../../../src/version/version.ts";
 import type { Random } from "./random.ts";
@@ -116,6 +117,13 @@ export class Host {
         if (life.isAlive) truth.emitted(event);
       },
       running: async () => this.tag,
+      check: options.check,
+      rollBack: options.rollbackOnHalt
+        ? async (to, reason) => {
+            await clock.sleep(options.deployMs);
+            this.#rollBack(to, reason, coordinator);
+          }
+        : undefined,
     });
     this.#life = life;
     this.#liveSince = time.now;
@@ -191,6 +199,16 @@ export class Host {
     this.#world.time.after(options.bakeMs / 2, () => {
       if (life.isAlive && this.tag === tag) this.#fail(tag, previous, coordinator);
     });
+  }
+
+  #rollBack(to: string, reason: string, coordinator: Coordinator): void {
+    const tag = this.tag;
+    if (tag === undefined || tag === to || this.taking !== undefined) return;
+    this.#world.truth.note(`${this.name} goes back to ${to}`);
+    this.tag = to;
+    this.#liveSince = this.#world.time.now;
+    const operator = { user: FLEET_USER, message: reason };
+    coordinator.sink({ type: "rolled-back", tag, to, reason, operator });
   }
 
   #fail(tag: string, to: string | undefined, coordinator: Coordinator): void {

@@ -1,4 +1,6 @@
-import type { WaveSize } from "../../../src/fleet/types.ts";
+import type { RolloutCheck } from "../../../src/fleet/check/types.ts";
+import { operatorWriter } from "../../../src/fleet/records.ts";
+import type { Rollout, WaveSize } from "../../../src/fleet/types.ts";
 import { type Fate, Host } from "./host.ts";
 import { type Random, seededRandom } from "./random.ts";
 import { Bucket, type Network } from "./store.ts";
@@ -20,6 +22,7 @@ export interface WorldOptions {
   /** What runs at the start. */
   running: string | undefined;
   rollbackOnHalt?: boolean;
+  check?: RolloutCheck;
 }
 
 /** A bucket, a registry, and the machines of a fleet, on one clock. The same seed gives the same history. */
@@ -60,6 +63,22 @@ export class World {
     this.truth.note(`${tag} is published`);
     this.#fates.set(tag, fate);
     this.#offered = tag;
+  }
+
+  /** An operator changes the rollout at once, as `dewy fleet` does. */
+  operate(command: string, change: (rollout: Rollout) => Rollout): void {
+    const key = "fleet/shop/rollout.json";
+    const found = this.bucket.objects.get(key);
+    if (found === undefined) return;
+    const before = JSON.parse(new TextDecoder().decode(found.body)) as Rollout;
+    const changed = change(before);
+    if (changed === before) return;
+    this.truth.note(`an operator: ${command}`);
+    this.truth.isOperator = true;
+    const writer = operatorWriter(command, "alice");
+    const after = { ...changed, revision: before.revision + 1, writer };
+    this.bucket.put(key, JSON.stringify(after), "alice");
+    this.truth.isOperator = false;
   }
 
   get offered(): string | undefined {

@@ -1,11 +1,13 @@
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { ListedVersion } from "../../../src/core/types.ts";
 import {
   explain,
   latest,
   openRegistry,
   type RegistryOptions,
+  versions,
 } from "../../../src/registries/open.ts";
 import { fakeClock } from "../../fakes/clock.ts";
 import { FakeGitHub } from "../../fakes/github.ts";
@@ -136,6 +138,11 @@ const ENTRY = fc.record({
   minutesAgo: fc.constantFrom(1, 29, 31, 10_000),
   files: FILES,
 });
+/** Versions in the middle of those of the repositories, by calver format. */
+const SINCE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "": { low: "0.1.1", high: "v1.1.1" },
+  "YYYY.0M.MICRO": { low: "2023.12.3", high: "2024.06.1" },
+};
 const QUESTION = fc.record({
   preRelease: fc.boolean(),
   slot: fc.constantFrom("", "", "blue"),
@@ -143,6 +150,7 @@ const QUESTION = fc.record({
   calver: fc.constantFrom("", "", "", "YYYY.0M.MICRO"),
   artifact: fc.constantFrom("", "", "app.jar"),
   exclude: fc.array(TAG, { maxLength: 3 }),
+  since: fc.constantFrom(undefined, undefined, undefined, "low", "high"),
   tag: fc.oneof({ weight: 9, arbitrary: fc.constant(undefined) }, TAG),
   token: fc.constantFrom("ghp_writer", "ghp_reader"),
 });
@@ -175,15 +183,22 @@ test("a single question has the answer of a listing, whatever the repository hol
       QUESTION,
       async (entries, question) => {
         const { github, options } = repositoryOf(entries);
-        const { token, exclude, tag, ...query } = question;
+        const { token, exclude, since, tag, ...query } = question;
+        const has = since && SINCE[query.calver]?.[since];
         const how = {
           ...options,
           ...query,
           env: { GITHUB_API_URL: github.urls.api, GH_TOKEN: token },
         };
-        const listed = await openRegistry(REPO, how).resolve({ exclude, tag });
+        const listed = await openRegistry(REPO, how).resolve({ exclude, since: has, tag });
         github.calls.length = 0;
-        expect(await latest(REPO, { ...how, exclude, tag })).toEqual(listed);
+        const answer = await latest(REPO, { ...how, exclude, since: has, tag });
+        // Nothing newer is known without a look at whether the rest has releases.
+        if (answer.kind === "none" && answer.reason === "unchanged") {
+          expect(listed.kind === "none" && listed.reason).toMatch(
+            /^(unchanged|empty|filtered|no-version)$/,
+          );
+        } else expect(answer).toEqual(listed);
         const isListed = github.calls.some(({ call }) => call.includes("/releases?"));
         paths[isListed ? "list" : "single"] += 1;
         github.verify();
@@ -194,4 +209,75 @@ test("a single question has the answer of a listing, whatever the repository hol
   // The property would also hold if every question read the list.
   expect(paths.single).toBeGreaterThan(20);
   expect(paths.list).toBeGreaterThan(5);
+});
+
+describe("versions", () => {
+  test("reads only what is asked for, and has dates, notes and pages", async () => {
+    const world = ghrWorld();
+    for (let minor = 0; minor < 30; minor += 1) world.github.publish(`v1.${minor}.0`, APP);
+    world.github.publish("v1.30.0", APP, { preRelease: true });
+    world.github.pushTag("v1.31.0");
+    const found: ListedVersion[] = [];
+    for await (const version of versions(REPO, world.options)) {
+      found.push(version);
+      if (found.length === 2) break;
+    }
+    expect(found.map(({ tag }) => tag)).toEqual(["v1.29.0", "v1.28.0"]);
+    expect(found[0]).toMatchObject({
+      preRelease: false,
+      publishedAt: expect.any(Date),
+      notes: "What is new in v1.29.0",
+      url: "https://github.test/acme/app/releases/tag/v1.29.0",
+    });
+    expect(asked(world)).toEqual([
+      TAGS,
+      ...[31, 30, 29, 28].map((minor) => `GET releases/tags/v1.${minor}.0`),
+    ]);
+  });
+
+  test("reads the list for all of them", async () => {
+    const world = ghrWorld();
+    for (let minor = 0; minor < 120; minor += 1) world.github.publish(`v1.${minor}.0`, APP);
+    let count = 0;
+    for await (const _ of versions(REPO, world.options)) count += 1;
+    expect(count).toBe(120);
+    expect(asked(world)).toHaveLength(1 + 10 + 2);
+  });
+
+  test("continue after a poll without asking for each of them", async () => {
+    const world = ghrWorld();
+    for (let minor = 0; minor < 20; minor += 1) world.github.publish(`v1.${minor}.0`, APP);
+    await world.registry.resolve();
+    let count = 0;
+    for await (const _ of world.registry.versions?.() ?? []) count += 1;
+    expect(count).toBe(20);
+    expect(asked(world)).toEqual([TAGS, LIST, TAGS]);
+  });
+});
+
+describe("since", () => {
+  test("costs one request while nothing is newer", async () => {
+    const world = ghrWorld();
+    world.github.publish("v1.0.0", APP);
+    world.github.publish("v1.1.0", APP);
+    for (const since of ["v1.1.0", "1.1.0", "v2.0.0"]) {
+      world.github.calls.length = 0;
+      const answer = await latest(REPO, { ...world.options, since });
+      expect(answer).toMatchObject({ kind: "none", reason: "unchanged", tag: since });
+      expect(asked(world)).toEqual([TAGS]);
+    }
+    expect(await latest(REPO, { ...world.options, since: "v1.0.9" })).toMatchObject({
+      kind: "ready",
+      release: { tag: "v1.1.0" },
+    });
+  });
+
+  test("refuses what is not a version", async () => {
+    const world = ghrWorld();
+    world.github.publish("v1.0.0", APP);
+    await expect(latest(REPO, { ...world.options, since: "newest" })).rejects.toMatchObject({
+      code: "config",
+      message: expect.stringContaining('"newest" is not a version'),
+    });
+  });
 });

@@ -18,6 +18,7 @@ beforeEach(async () => {
   registry = openRegistry("ghr://acme/app", {
     platform: { os: "linux", arch: "amd64" },
     env: { GITHUB_API_URL: served.url, GH_TOKEN: "ghp_writer" },
+    timeoutMs: Number.POSITIVE_INFINITY,
     clock: {
       now: systemClock.now,
       monotonic: systemClock.monotonic,

@@ -34,6 +34,7 @@ export function ghrWorld(
     fetch: github.fetch,
     clock: { ...clock, now: () => clock.now() + aheadMs },
     emit: (event) => void events.push(event),
+    timeoutMs: Number.POSITIVE_INFINITY,
   };
   const reopen = (query: RegistryOptions): Registry =>
     openRegistry("ghr://acme/app", { ...options, ...query });

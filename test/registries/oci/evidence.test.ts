@@ -56,6 +56,7 @@ const open = (fake: FakeOci): Promise<Opened> =>
     env: {},
     fetch: fake.fetch,
     clock: fakeClock({ skipUpTo: 10_000 }),
+    timeoutMs: Number.POSITIVE_INFINITY,
     emit: () => {},
   });
 

@@ -38,6 +38,7 @@ export function openFakeImg(
     fetch: fake.fetch,
     clock,
     emit: (event) => events.push(event),
+    timeoutMs: Number.POSITIVE_INFINITY,
     ...options,
   });
   return { registry, events, clock };
