@@ -24,7 +24,7 @@ export function encodeTexts(
   return Uint8Array.from(bytes);
 }
 
-/** Decodes a `dewy.CurrentResponse`. Throws a RangeError if it is none. */
+/** Decodes a `dewy.CurrentResponse`. Throws a RangeError if it is not one. */
 export function decodeAnswer(bytes: Uint8Array): GrpcAnswer {
   const fields = readFields(bytes);
   const texts = (field: number): string[] => lengthDelimited(fields, field).map(decodeText);
