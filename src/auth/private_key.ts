@@ -1,6 +1,9 @@
 import { type CryptoKey, importPKCS8 } from "jose";
 import { ConfigError } from "../core/error.ts";
 
+// Few sign in with a key, so this module, and with it jose, is loaded when one is used.
+export { SignJWT } from "jose";
+
 /**
  * Reads an RSA private key. GitHub issues PKCS#1 (`BEGIN RSA PRIVATE KEY`), but Web Crypto takes only PKCS#8, so the
  * former is wrapped in the latter. `\n` may stand for line breaks, as in environment files.

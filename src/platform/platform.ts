@@ -37,7 +37,17 @@ const GO_ARCH: ReadonlyMap<string, string> = new Map(
 );
 const ARM_WITH_VARIANT = /^arm(?:32)?(v[5-7])[a-z]*$/;
 
-/** Converts a platform to Go's spelling: `x64` to `amd64`, `win32` to `windows`, `armv7l` to `arm` with variant `v7`. */
+/**
+ * Converts a platform to Go's spelling: `x64` to `amd64`, `win32` to `windows`, `armv7l` to `arm` with variant `v7`.
+ *
+ * @example
+ * ```ts
+ * import { normalizePlatform } from "dewy/platform";
+ *
+ * const { os, arch } = normalizePlatform({ os: "win32", arch: "x64" });
+ * if (`${os}/${arch}` !== "windows/amd64") throw new Error(`${os}/${arch}`);
+ * ```
+ */
 export function normalizePlatform(platform: Platform): Platform {
   const os = platform.os.toLowerCase();
   const { arch, variant } = normalizeArch(platform.arch.toLowerCase());
@@ -74,6 +84,14 @@ interface Runtime {
 /**
  * Detects the platform of this runtime through `globalThis`, without the C library, which the host adds. Defaults to
  * `linux/amd64` if the runtime does not state it, as in serverless functions.
+ *
+ * @example
+ * ```ts
+ * import { runtimePlatform } from "dewy/platform";
+ *
+ * const { os } = runtimePlatform();
+ * if (os === "win32") throw new Error("not in Go's spelling");
+ * ```
  */
 export function runtimePlatform(): Platform {
   const { process, Deno, navigator } = globalThis as Runtime;

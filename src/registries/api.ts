@@ -7,7 +7,6 @@ import type {
   Resolution,
   ResolveOptions,
 } from "../core/types.ts";
-import { compileConstraint } from "../version/constraint.ts";
 import type { HostServices, LocatorBase, RegistryDriver, RegistryTable } from "./driver.ts";
 import {
   LIBRARY_TIMEOUT_MS,
@@ -78,15 +77,18 @@ export function parseUrl(
   const split = splitRegistryUrl(url, table);
   const driver = ownEntry(table, split.scheme);
   if (driver === undefined) throw unsupported(split, table, extra);
-  const locator = driver.parse(split);
-  checkConstraint(locator);
-  return locator;
+  return driver.parse(split);
 }
 
-export function openRegistry(url: string, options: Options): Registry {
+/** Opens a registry after a check of its URL, by default none: the first question reads a constraint. */
+export function openRegistry(
+  url: string,
+  options: Options,
+  check: (locator: LocatorBase) => void = () => {},
+): Registry {
   const { timeoutMs = LIBRARY_TIMEOUT_MS } = options;
   const { driver, locator, context } = prepare(url, { ...options, timeoutMs });
-  checkConstraint(locator);
+  check(locator);
   let opened: Promise<Registry> | undefined;
   const open = (): Promise<Registry> => {
     opened ??= Promise.resolve(driver.open(locator, context));
@@ -94,10 +96,6 @@ export function openRegistry(url: string, options: Options): Registry {
   };
   const registry = lazyRegistry(driver, open, { clock: context.clock, timeoutMs });
   return withTimeout(registry, timeoutMs, context.clock);
-}
-
-export function checkConstraint({ constraint, calver, preRelease }: LocatorBase): void {
-  if (constraint !== "") compileConstraint(constraint, { calver, preRelease });
 }
 
 type Method = (...args: unknown[]) => unknown;

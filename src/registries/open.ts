@@ -6,8 +6,9 @@ import type {
   Resolution,
   ResolveOptions,
 } from "../core/types.ts";
+import { compileConstraint } from "../version/constraint.ts";
 import * as api from "./api.ts";
-import type { HostServices } from "./driver.ts";
+import type { HostServices, LocatorBase } from "./driver.ts";
 import { parseFileUrl } from "./file_locator.ts";
 import { fetchArtifact, type Options, type RegistryOptions, splitRegistryUrl } from "./load.ts";
 import { type RegistryLocator, registries } from "./table.ts";
@@ -32,10 +33,10 @@ export type { RegistryOptions, SchemeOptions } from "./load.ts";
  */
 export function parseRegistryUrl(url: string): RegistryLocator {
   const split = splitRegistryUrl(url, registries);
-  if (split.scheme !== "file") return api.parseUrl(url, registries, ["file"]) as RegistryLocator;
-  const locator = parseFileUrl(split);
-  api.checkConstraint(locator);
-  return locator;
+  const locator =
+    split.scheme === "file" ? parseFileUrl(split) : api.parseUrl(url, registries, ["file"]);
+  checkConstraint(locator);
+  return locator as RegistryLocator;
 }
 
 /**
@@ -55,7 +56,11 @@ export function parseRegistryUrl(url: string): RegistryLocator {
  * ```
  */
 export function openRegistry(url: string, options: RegistryOptions & HostServices = {}): Registry {
-  return api.openRegistry(url, withAll(options));
+  return api.openRegistry(url, withAll(options), checkConstraint);
+}
+
+function checkConstraint({ constraint, calver, preRelease }: LocatorBase): void {
+  if (constraint !== "") compileConstraint(constraint, { calver, preRelease });
 }
 
 /** Any registry that needs no host, unless the options name others. */

@@ -86,9 +86,15 @@ describe("the features that a driver declares", () => {
         ...MACHINE,
         registries: hostRegistries,
       });
-      const members = ["anyPlatform", "exists", "report", "watch", "digest", "pullAccess"].filter(
-        (name) => ({ ...registry })[name as "exists"],
-      );
+      const members = [
+        "anyPlatform",
+        "exists",
+        "report",
+        "link",
+        "watch",
+        "digest",
+        "pullAccess",
+      ].filter((name) => ({ ...registry })[name as "exists"]);
       expect(members).toEqual(driver.features);
       const lazy = openRegistry(driver.example, { ...MACHINE, registries: hostRegistries });
       expect(Object.keys(registry).sort()).toEqual(expect.arrayContaining(members));

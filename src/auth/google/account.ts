@@ -1,6 +1,4 @@
-import { SignJWT } from "jose";
 import * as v from "valibot";
-import { importAppKey } from "../private_key.ts";
 import type { AuthorizedUser, ImpersonatedAccount, ServiceAccountKey } from "./schema.ts";
 import {
   type GoogleToken,
@@ -38,6 +36,7 @@ async function signAssertion(
   source: string,
 ): Promise<string> {
   const now = Math.floor(clock.now() / 1000);
+  const { importAppKey, SignJWT } = await import("../private_key.ts");
   return new SignJWT({ scope })
     .setProtectedHeader({ alg: "RS256", typ: "JWT", kid: key.private_key_id })
     .setIssuer(key.client_email)

@@ -493,7 +493,7 @@ export const flagGroups: Readonly<Record<string, readonly FlagSpec[]>> = {
       value: "<kind>",
       commands: UPGRADE,
       description:
-        "What must be verified: the kinds of dewy server; without --registry, it defaults to github=dewy/dewy@release.yml; none takes what the registry has",
+        "What must be verified: the kinds of dewy server. Without --registry, github=dewy/dewy@release.yml is the default; none takes what the registry has",
     },
     {
       name: "trusted-root",

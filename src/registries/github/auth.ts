@@ -1,5 +1,4 @@
-import { type CryptoKey, SignJWT } from "jose";
-import { importAppKey } from "../../auth/private_key.ts";
+import type { CryptoKey } from "jose";
 import type { Context } from "../../core/context.ts";
 import { ConfigError, CredentialError } from "../../core/error.ts";
 import type { HttpClient, HttpFailure } from "../../http/client.ts";
@@ -66,6 +65,7 @@ function readApp(io: GitHubAuthContext): GitHubAuth | undefined {
     );
   }
   const readKey = async (): Promise<CryptoKey> => {
+    const { importAppKey } = await import("../../auth/private_key.ts");
     if (inline !== undefined) return importAppKey(inline, "GITHUB_APP_PRIVATE_KEY");
     if (io.readTextFile === undefined || path === undefined) {
       throw new ConfigError(
@@ -116,6 +116,7 @@ function appAuth(
 /** https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-json-web-token-jwt-for-a-github-app */
 async function signJwt(key: CryptoKey, appId: string, now: number): Promise<string> {
   const seconds = Math.floor(now / 1000);
+  const { SignJWT } = await import("../../auth/private_key.ts");
   return new SignJWT()
     .setProtectedHeader({ alg: "RS256", typ: "JWT" })
     .setIssuer(appId)
