@@ -96,8 +96,8 @@ export interface KvNamespace {
  * import { latest } from "dewy";
  * import { kvCache, type KvNamespace } from "dewy/cache";
  *
- * const answer = (env: { VERSIONS: KvNamespace; GITHUB_TOKEN: string }) =>
- *   latest("ghr://linyows/myapp", { token: env.GITHUB_TOKEN, cache: kvCache(env.VERSIONS) });
+ * const answer = (token: string, versions: KvNamespace) =>
+ *   latest("ghr://linyows/myapp", { token, cache: kvCache(versions) });
  * if (typeof answer !== "function") throw new Error("unexpected");
  * ```
  */

@@ -70,6 +70,7 @@ describe("the environment variables in the tables of drivers", () => {
       "AWS_SECRET_ACCESS_KEY",
       "AWS_SESSION_TOKEN",
       "AZURE_CLIENT_SECRET",
+      "DEWY_HTTPS_TOKEN",
       "DEWY_REGISTRY_TOKEN",
       "DEWY_WEBHOOK_NOTIFIER_SECRET",
       "DOCKER_AUTH_CONFIG",

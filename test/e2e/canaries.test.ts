@@ -305,6 +305,7 @@ describe("a secret in any option or variable", () => {
       gs: "gs://bucket/app",
       img: `img://${host}/app`,
       grpc: `grpc://${host}?no-tls=true&protocol=connect`,
+      https: `https://${host}/app?insecure=true`,
     };
     const registry = urls[scheme];
     if (registry === undefined) throw new Error(`there is no URL of ${scheme}:// yet: add one`);

@@ -26,6 +26,9 @@ it.skipIf(process.platform !== "linux")(
     const pid = Number(line);
     const startTime = processStartTime(pid);
     expect(isRunning(pid, startTime)).toBe(true);
+    // Until then the shell is the parent, and waits for it.
+    const program = `/proc/${parent.pid}/comm`;
+    await expect.poll(() => readFileSync(program, "utf8")).toBe("sleep\n");
     process.kill(pid, "SIGKILL");
     await expect.poll(() => isRunning(pid, startTime)).toBe(false);
     expect(isRunning(pid, undefined)).toBe(false);
