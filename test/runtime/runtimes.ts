@@ -19,7 +19,7 @@ export interface Runtime {
   command(file: string): Promise<readonly [string, ...string[]]>;
 }
 
-/** Node as it runs this test; Deno and Bun from the dev dependencies. */
+/** Node as it runs this test; Deno and Bun from the dev dependencies, which `$DEWY_ONLY_NODE` leaves out. */
 export const runtimes: readonly Runtime[] = [
   {
     name: `Node ${process.versions.node}`,
@@ -30,7 +30,7 @@ export const runtimes: readonly Runtime[] = [
     command: async (file) => [join(BIN, "deno"), ...DENO_RUN, file],
   },
   { name: "Bun", command: async (file) => [join(BIN, "bun"), file] },
-];
+].slice(0, process.env.DEWY_ONLY_NODE === "1" ? 1 : undefined) as readonly Runtime[];
 
 /** Uses the installed packages, so that no test queries a package registry. */
 export const DENO_RUN: readonly string[] = [
