@@ -19,8 +19,7 @@ export interface Runtime {
   command(file: string): Promise<readonly [string, ...string[]]>;
 }
 
-/** Node as it runs this test; Deno and Bun from the dev dependencies, which `$DEWY_ONLY_NODE` leaves out. */
-export const runtimes: readonly Runtime[] = [
+const all: readonly Runtime[] = [
   {
     name: `Node ${process.versions.node}`,
     command: async (file) => [process.execPath, await compileForNode(file)],
@@ -30,7 +29,11 @@ export const runtimes: readonly Runtime[] = [
     command: async (file) => [join(BIN, "deno"), ...DENO_RUN, file],
   },
   { name: "Bun", command: async (file) => [join(BIN, "bun"), file] },
-].slice(0, process.env.DEWY_ONLY_NODE === "1" ? 1 : undefined) as readonly Runtime[];
+];
+
+/** Node as it runs this test; Deno and Bun from the dev dependencies, which `$DEWY_ONLY_NODE` leaves out. */
+export const runtimes: readonly Runtime[] =
+  process.env.DEWY_ONLY_NODE === "1" ? all.slice(0, 1) : all;
 
 /** Uses the installed packages, so that no test queries a package registry. */
 export const DENO_RUN: readonly string[] = [
