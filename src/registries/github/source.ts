@@ -166,6 +166,7 @@ export class GhrSource implements ReleaseSource {
       const release = await this.#io.repository.release(tag, signal);
       this.#read.set(tag, release);
       if (release === undefined) passedOver.push(tag);
+      else if (!release.prerelease || this.#locator.preRelease) return true;
     }
   }
 
