@@ -283,7 +283,7 @@ describe("/badge", () => {
 });
 
 describe("/explain", () => {
-  test("gives the reason for every tag but drafts, as the schema says", async () => {
+  test("explains every tag except drafts, in the form of the schema", async () => {
     const { ask, github } = handlerWorld();
     github.publish("v2.0.0-rc.1");
     github.publish("v9.0.0", [], { draft: true });

@@ -151,7 +151,7 @@ class HandlerClient {
     return answer;
   }
 
-  /** Without a token there is no one to report to. */
+  /** Does nothing without a token, because a handler accepts reports only with one. */
   async report(body: ReportBody, signal: AbortSignal | undefined): Promise<void> {
     if (this.#token === undefined) return;
     const headers = { "content-type": "application/json", ...this.#bearer() };
