@@ -28,18 +28,22 @@ export function encodeTexts(
 export function decodeAnswer(bytes: Uint8Array): GrpcAnswer {
   const fields = readFields(bytes);
   const texts = (field: number): string[] => lengthDelimited(fields, field).map(decodeText);
-  const createdAt = lengthDelimited(fields, 4).map(decodeTimestamp).at(-1);
+  const timestamps = lengthDelimited(fields, 4);
   return {
     id: texts(1).at(-1) ?? "",
     tag: texts(2).at(-1) ?? "",
     artifactUrl: texts(3).at(-1) ?? "",
     fileUrls: texts(5),
-    ...(createdAt && { createdAt }),
+    ...(timestamps.length > 0 && { createdAt: decodeTimestamp(timestamps) }),
   };
 }
 
+const MAX_FIELD = 2 ** 29 - 1;
+const MAX_GROUPS = 100;
+
 type Fields = readonly (readonly [field: number, value: bigint | Uint8Array])[];
 
+/** Fields within groups, which only unknown fields can have, are skipped. */
 function readFields(bytes: Uint8Array): Fields {
   let at = 0;
   const take = (length: number): Uint8Array => {
@@ -47,26 +51,34 @@ function readFields(bytes: Uint8Array): Fields {
     at += length;
     return bytes.subarray(at - length, at);
   };
-  const varint = (): bigint => {
+  const varint = (maxBytes = 10): bigint => {
     let value = 0n;
-    for (let shift = 0n; shift < 70n; shift += 7n) {
+    for (let count = 0; count < maxBytes; count += 1) {
       const byte = take(1)[0] ?? 0;
-      value |= BigInt(byte & 0x7f) << shift;
+      value |= BigInt(byte & 0x7f) << BigInt(7 * count);
       if (byte < 0x80) return BigInt.asIntN(64, value);
     }
     throw new RangeError("a number in it is too long");
   };
   const fields: [number, bigint | Uint8Array][] = [];
+  const groups: number[] = [];
+  const add = (field: number, value: bigint | Uint8Array): void => {
+    if (groups.length === 0) fields.push([field, value]);
+  };
   while (at < bytes.length) {
-    const tag = Number(BigInt.asUintN(32, varint()));
-    const field = tag >>> 3;
-    const type = tag & 7;
-    if (field === 0) throw new RangeError("it has a field 0");
-    if (type === 0) fields.push([field, varint()]);
-    else if (type === 2) fields.push([field, take(Number(BigInt.asUintN(32, varint())))]);
+    const tag = Number(varint(5));
+    const field = Math.floor(tag / 8);
+    const type = tag % 8;
+    if (field === 0 || field > MAX_FIELD) throw new RangeError(`it has a field ${field}`);
+    if (type === 0) add(field, varint());
     else if (type === 1 || type === 5) take(type === 1 ? 8 : 4);
-    else throw new RangeError(`it has a field of the type ${type}`);
+    else if (type === 2) add(field, take(Number(varint(5))));
+    else if (type === 3 && groups.length < MAX_GROUPS) groups.push(field);
+    else if (type !== 4 || groups.pop() !== field) {
+      throw new RangeError(`it has a field of the type ${type} in a wrong place`);
+    }
   }
+  if (groups.length > 0) throw new RangeError("it ends early");
   return fields;
 }
 
@@ -81,8 +93,9 @@ function decodeText(bytes: Uint8Array): string {
 }
 
 /** https://protobuf.dev/reference/protobuf/google.protobuf/#timestamp */
-function decodeTimestamp(bytes: Uint8Array): { seconds: bigint; nanos: number } {
-  const fields = readFields(bytes);
+function decodeTimestamp(parts: readonly Uint8Array[]): { seconds: bigint; nanos: number } {
+  // A message that comes in several fields is merged: https://protobuf.dev/programming-guides/encoding/#last-one-wins
+  const fields = parts.flatMap(readFields);
   const number = (wanted: number): bigint => {
     const found = fields.findLast(
       ([field, value]) => field === wanted && typeof value === "bigint",
