@@ -1,5 +1,5 @@
 import type { HandlerOptions } from "./options.ts";
-import { refusal } from "./response.ts";
+import { Refusal } from "./response.ts";
 
 /** A registry that a client may ask for. */
 export interface AllowedRegistry {
@@ -13,7 +13,7 @@ const MAX_NAME = 256;
  * Finds the registry that a request names, by its name or, in a query, by its full URL. Nothing that a client sends becomes
  * part of a URL.
  *
- * @throws A response for an unknown registry.
+ * @throws {Refusal} For an unknown registry.
  */
 export async function findRegistry(
   registries: HandlerOptions["registries"],
@@ -36,14 +36,18 @@ export async function findRegistry(
   return { name: found[0], url: found[1] };
 }
 
-function unknown(): Response {
-  return refusal(
+function unknown(): Refusal {
+  return new Refusal(
     404,
     "not-found",
     "unknown registry: it is not one of those that this handler serves",
   );
 }
 
-function unnamed(): Response {
-  return refusal(400, "config", "this handler serves several registries; name one: ?registry=NAME");
+function unnamed(): Refusal {
+  return new Refusal(
+    400,
+    "config",
+    "this handler serves several registries; name one: ?registry=NAME",
+  );
 }

@@ -1,9 +1,9 @@
 import type { Clock } from "../core/clock.ts";
-import { DewyError, RemoteError } from "../core/error.ts";
-import { TimeoutError, withTimeout } from "../core/timeout.ts";
-import type { Platform, Resolution } from "../core/types.ts";
+import { RemoteError } from "../core/error.ts";
+import type { Platform, Registry, Resolution } from "../core/types.ts";
 import { formatPlatformSegment } from "../platform/platform_segment.ts";
 import { openRegistry, type RegistryOptions } from "../registries/open.ts";
+import { keep, SharedWork } from "./shared_work.ts";
 
 export interface AnswerOptions {
   library: RegistryOptions;
@@ -19,34 +19,31 @@ interface Known {
   at: number;
 }
 
-interface Flight {
-  answer: Promise<Known>;
+/** What is asked about a registry between two listings. */
+interface Round {
+  registry: Registry;
   startedAt: number;
+  /** The first answer, whose listing the others use. */
+  first: Promise<Resolution>;
+  isListed: boolean;
+  /** Of questions that had to be asked at the registry. */
+  questions: number;
 }
 
-interface Failure {
-  error: DewyError;
-  until: number;
-}
+/** The platforms in a round that a registry is asked about, if its listing does not answer for all. */
+const MAX_QUESTIONS = 64;
 
-/** Platforms come from outside, so the number of answers is limited. */
-const MAX_KNOWN = 256;
-/** How long a failure is answered from memory, so that clients cannot repeat it at the registry. */
-const FAILURE_MS = 5_000;
-
-/**
- * The answers of registries, shared by all requests: each is fetched once at a time and kept for a while. A runtime may
- * drop the work of a request whose client has gone, so nobody waits longer than the timeout for another request's work.
- */
+/** The answers of registries, each kept for a while. */
 export class Answers {
   readonly #options: AnswerOptions;
+  readonly #work: SharedWork<Known>;
   readonly #known = new Map<string, Known>();
   readonly #ready = new Map<string, Known>();
-  readonly #failed = new Map<string, Failure>();
-  readonly #flights = new Map<string, Flight>();
+  readonly #rounds = new Map<string, Round>();
 
   constructor(options: AnswerOptions) {
     this.#options = options;
+    this.#work = new SharedWork(options);
   }
 
   /** The newest version for a platform, or the last known one while the registry fails. */
@@ -57,7 +54,7 @@ export class Answers {
     const age = known === undefined ? Number.POSITIVE_INFINITY : clock.now() - known.at;
     if (known !== undefined && age < maxAgeMs) return known.resolution;
     const isUsable = known !== undefined && age < maxAgeMs + staleMs;
-    const asked = this.#ask(key, url, platform, explain);
+    const asked = this.#work.run(url, key, () => this.#fetch(key, url, platform, explain));
     if (isUsable && waitUntil !== undefined) {
       waitUntil(asked.catch(() => {}));
       return known.resolution;
@@ -75,64 +72,66 @@ export class Answers {
     return this.#ready.get(`${url} ${formatPlatformSegment(platform)} ${tag}`)?.resolution;
   }
 
-  async #ask(key: string, url: string, platform: Platform, explain: boolean): Promise<Known> {
-    const { clock, timeoutMs } = this.#options;
-    const now = clock.now();
-    const failed = this.#failed.get(key);
-    if (failed !== undefined && now < failed.until) throw failed.error;
-    const running = this.#flights.get(key);
-    const flight =
-      running !== undefined && now - running.startedAt < timeoutMs
-        ? running
-        : this.#start(key, url, platform, explain);
-    try {
-      return await withTimeout(flight.answer, { clock, ms: 2 * timeoutMs, what: "answer" });
-    } catch (error) {
-      if (!(error instanceof TimeoutError)) throw error;
-      const message = `Cannot ask the registry: no answer within ${(2 * timeoutMs) / 1000} s`;
-      throw new RemoteError(message, { code: "timeout", cause: error });
-    }
-  }
-
-  #start(key: string, url: string, platform: Platform, explain: boolean): Flight {
-    const { clock } = this.#options;
-    const flight: Flight = {
-      startedAt: clock.now(),
-      answer: this.#fetch(key, url, platform, explain).finally(() => {
-        if (this.#flights.get(key) === flight) this.#flights.delete(key);
-      }),
-    };
-    // It rejects for those who wait for it.
-    flight.answer.catch(() => {});
-    put(this.#flights, key, flight);
-    return flight;
-  }
-
   async #fetch(key: string, url: string, platform: Platform, explain: boolean): Promise<Known> {
+    const known = await this.#resolve(url, platform, explain);
+    keep(this.#known, key, known);
+    const { resolution } = known;
+    if (resolution.kind === "ready") {
+      const { tag } = resolution.release;
+      keep(this.#ready, `${url} ${formatPlatformSegment(platform)} ${tag}`, known);
+    }
+    return known;
+  }
+
+  /** Clients choose platforms, so one listing answers for all of them. */
+  async #resolve(url: string, platform: Platform, explain: boolean): Promise<Known> {
+    const round = this.#roundOf(url);
+    if (round === undefined) return this.#begin(url, platform, explain);
+    const { registry, startedAt, first } = round;
+    if (registry.anyPlatform === true) {
+      await first;
+      const maxAgeMs = Number.POSITIVE_INFINITY;
+      const resolution = await registry.resolve({ platform, explain, maxAgeMs });
+      return { resolution, at: startedAt };
+    }
+    round.questions += 1;
+    if (round.questions > MAX_QUESTIONS) throw this.#tooMany(round);
+    const own = openRegistry(url, { ...this.#options.library, platform });
+    return { at: this.#options.clock.now(), resolution: await own.resolve({ explain }) };
+  }
+
+  /** The current round, if its listing is there, or still awaited. */
+  #roundOf(url: string): Round | undefined {
+    const { clock, maxAgeMs, timeoutMs } = this.#options;
+    const round = this.#rounds.get(url);
+    if (round === undefined) return undefined;
+    const age = clock.now() - round.startedAt;
+    return age < maxAgeMs && (round.isListed || age < timeoutMs) ? round : undefined;
+  }
+
+  async #begin(url: string, platform: Platform, explain: boolean): Promise<Known> {
     const { clock, library } = this.#options;
+    const startedAt = clock.now();
+    const registry = openRegistry(url, { ...library, platform });
+    const first = registry.resolve({ platform, explain });
+    const round: Round = { registry, startedAt, first, isListed: false, questions: 1 };
+    keep(this.#rounds, url, round);
     try {
-      const resolution = await openRegistry(url, { ...library, platform }).resolve({ explain });
-      const known = { resolution, at: clock.now() };
-      put(this.#known, key, known);
-      this.#failed.delete(key);
-      if (resolution.kind === "ready") {
-        const { tag } = resolution.release;
-        put(this.#ready, `${url} ${formatPlatformSegment(platform)} ${tag}`, known);
-      }
-      return known;
+      const resolution = await first;
+      round.isListed = true;
+      return { resolution, at: startedAt };
     } catch (error) {
-      if (error instanceof DewyError) {
-        const pauseMs = error instanceof RemoteError ? (error.retryAfterMs ?? 0) : 0;
-        put(this.#failed, key, { error, until: clock.now() + Math.max(FAILURE_MS, pauseMs) });
-      }
+      if (this.#rounds.get(url) === round) this.#rounds.delete(url);
       throw error;
     }
   }
-}
 
-function put<T>(map: Map<string, T>, key: string, value: T): void {
-  map.delete(key);
-  map.set(key, value);
-  const [oldest] = map.keys();
-  if (map.size > MAX_KNOWN && oldest !== undefined) map.delete(oldest);
+  #tooMany({ startedAt }: Round): RemoteError {
+    const { clock, maxAgeMs } = this.#options;
+    const retryAfterMs = startedAt + maxAgeMs - clock.now();
+    return new RemoteError(
+      `Cannot ask the registry: ${MAX_QUESTIONS} platforms were asked for in a short time; try again later`,
+      { code: "rate-limited", retryAfterMs },
+    );
+  }
 }

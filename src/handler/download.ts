@@ -1,13 +1,14 @@
 import type { Clock } from "../core/clock.ts";
 import { bytesToBase64, hexToBytes } from "../core/encoding.ts";
 import { isPrivateHost } from "../core/private_address.ts";
-import type { Artifact, Platform } from "../core/types.ts";
+import type { Artifact, Platform, Registry } from "../core/types.ts";
 import { answerArtifact } from "../gateway/artifact_answer.ts";
 import { revisionOf } from "../gateway/artifact_link.ts";
 import { openRegistry, type RegistryOptions } from "../registries/open.ts";
 import type { Answers } from "./answers.ts";
 import { downloadable } from "./latest.ts";
-import { refusal } from "./response.ts";
+import { Refusal } from "./response.ts";
+import { keep, SharedWork } from "./shared_work.ts";
 
 export interface DownloadOptions {
   answers: Answers;
@@ -38,7 +39,7 @@ export async function download(
   const artifact = await findArtifact(wanted, options.answers);
   const { links, cacheControl, library } = options;
   const registry = openRegistry(wanted.url, { ...library, platform: wanted.platform });
-  const link = await links?.find(`${wanted.url} ${artifact.url}`, () => registry.link?.(artifact));
+  const link = await links?.find(wanted.url, artifact, registry);
   if (link !== undefined) {
     return new Response(null, {
       status: 302,
@@ -68,30 +69,37 @@ export async function download(
 
 /** Shorter than any link is valid. */
 const LINK_MS = 60_000;
-const MAX_LINKS = 256;
+
+interface Link {
+  /** Absent if clients cannot use it. */
+  address: string | undefined;
+  until: number;
+}
 
 /** Addresses of artifacts. They are kept for a minute: otherwise clients could use up the rate limit of the registry. */
 export class Links {
-  readonly #known = new Map<string, { link: string | undefined; until: number }>();
-  readonly #clock: Pick<Clock, "now">;
+  readonly #known = new Map<string, Link>();
+  readonly #work: SharedWork<Link>;
+  readonly #clock: Clock;
 
-  constructor(clock: Pick<Clock, "now">) {
-    this.#clock = clock;
+  constructor(options: { clock: Clock; timeoutMs: number }) {
+    this.#clock = options.clock;
+    this.#work = new SharedWork(options);
   }
 
-  async find(
-    key: string,
-    ask: () => Promise<string | undefined> | undefined,
-  ): Promise<string | undefined> {
+  async find(url: string, artifact: Artifact, registry: Registry): Promise<string | undefined> {
+    const key = `${url} ${artifact.url}`;
     const known = this.#known.get(key);
-    if (known !== undefined && this.#clock.now() < known.until) return known.link;
-    const asked = await ask();
-    // What leads into a private network is of no use to a client.
-    const isPublic = asked?.startsWith("https:") && !isPrivateHost(new URL(asked).hostname);
-    const link = isPublic ? asked : undefined;
-    if (this.#known.size >= MAX_LINKS) this.#known.clear();
-    this.#known.set(key, { link, until: this.#clock.now() + LINK_MS });
-    return link;
+    if (known !== undefined && this.#clock.now() < known.until) return known.address;
+    const { address } = await this.#work.run(url, key, async () => {
+      const asked = await registry.link?.(artifact);
+      // What leads into a private network is of no use to a client.
+      const isPublic = asked?.startsWith("https:") && !isPrivateHost(new URL(asked).hostname);
+      const link = { address: isPublic ? asked : undefined, until: this.#clock.now() + LINK_MS };
+      keep(this.#known, key, link);
+      return link;
+    });
+    return address;
   }
 }
 
@@ -102,18 +110,18 @@ async function findArtifact(wanted: Wanted, answers: Answers): Promise<Artifact>
   const resolution = isNewest ? newest : answers.recent(url, platform, tag);
   if (resolution?.kind === "pending") {
     const message = `${resolution.tag} has no artifact for this platform yet; try again later`;
-    throw refusal(503, "not-found", message, { "retry-after": "60" });
+    throw new Refusal(503, "not-found", message, { "retry-after": "60" });
   }
   if (resolution?.kind !== "ready") {
     const gone = "this version is not offered, or not any more; ask for /latest again";
-    throw refusal(404, "not-found", resolution?.message ?? gone);
+    throw new Refusal(404, "not-found", resolution?.message ?? gone);
   }
   const found =
     file === undefined
       ? resolution.artifact
       : downloadable(resolution).find(({ name }) => name === file);
   if (found === undefined || found.url.startsWith("img://")) {
-    throw refusal(404, "not-found", "this version has no such file to download; see /latest");
+    throw new Refusal(404, "not-found", "this version has no such file to download; see /latest");
   }
   return found;
 }

@@ -13,10 +13,12 @@ import { download, Links } from "./download.ts";
 import { explainBody, latestBody } from "./latest.ts";
 import type { HandlerOptions } from "./options.ts";
 import { receiveReport } from "./report.ts";
-import { cachedResponse, failureResponse, refusal } from "./response.ts";
+import { cachedResponse, failureResponse, Refusal } from "./response.ts";
 import { type Route, readRoute } from "./route.ts";
 
 const TIMEOUT_MS = 10_000;
+/** What a page of another origin may read. */
+const EXPOSED = "accept-ranges, content-disposition, content-range, etag, repr-digest, retry-after";
 /** How long a badge that cannot be filled is kept. */
 const UNAVAILABLE_SECONDS = 30;
 
@@ -53,6 +55,7 @@ class Handler {
   readonly #answers: Answers;
   readonly #links: Links | undefined;
   readonly #basePath: string;
+  readonly #scope: "public" | "private";
   readonly #cacheControl: string;
   readonly #secrets: readonly string[];
   readonly #mayRead: ((authorization: string | null) => Promise<boolean>) | undefined;
@@ -71,6 +74,7 @@ class Handler {
       readToken,
       reportToken,
       onReport,
+      onError: ____,
       waitUntil,
       ...library
     } = options;
@@ -85,7 +89,7 @@ class Handler {
     const { cache = memoryCache() } = options;
     this.#library = { ...library, registries: drivers, timeoutMs, cache };
     const clock = options.clock ?? systemClock;
-    this.#links = redirect ? new Links(clock) : undefined;
+    this.#links = redirect ? new Links({ clock, timeoutMs }) : undefined;
     this.#answers = new Answers({
       library: this.#library,
       clock,
@@ -95,8 +99,8 @@ class Handler {
       waitUntil,
     });
     this.#basePath = basePath.replace(/\/+$/, "");
-    const scope = readToken === undefined ? "public" : "private";
-    this.#cacheControl = `${scope}, max-age=${maxAgeSeconds}, stale-while-revalidate=${staleSeconds}`;
+    this.#scope = readToken === undefined ? "public" : "private";
+    this.#cacheControl = `${this.#scope}, max-age=${maxAgeSeconds}, stale-while-revalidate=${staleSeconds}`;
     const { token, registryLogin } = options;
     this.#secrets = [token, registryLogin?.password, readToken, reportToken].filter(
       (secret) => secret !== undefined,
@@ -113,22 +117,24 @@ class Handler {
     const { cors = "*" } = this.#options;
     if (cors !== false) {
       answer.headers.set("access-control-allow-origin", cors);
-      answer.headers.set("access-control-expose-headers", "etag, retry-after, repr-digest");
+      answer.headers.set("access-control-expose-headers", EXPOSED);
     }
     return answer;
   }
 
   #failure(error: unknown): Response {
-    if (error instanceof Response) return error;
+    if (error instanceof Refusal) return error.response;
     if (error instanceof DewyError) return failureResponse(error, this.#secrets);
-    return refusal(500, "remote", "Cannot answer: an unexpected error; see the log of the handler");
+    (this.#options.onError ?? console.error)(error);
+    const message = "Cannot answer: an unexpected error; see the log of the handler";
+    return new Refusal(500, "remote", message).response;
   }
 
   async #answer(request: Request): Promise<Response> {
     const url = new URL(request.url);
     const route = readRoute(url.pathname, this.#basePath);
     if (route === undefined || !this.#isServed(route)) {
-      throw refusal(
+      throw new Refusal(
         404,
         "not-found",
         "unknown path; this handler serves /latest, /badge.svg, /badge.json, /download/<platform> and /explain",
@@ -138,7 +144,7 @@ class Handler {
     if (request.method === "OPTIONS") return this.#preflight(methods);
     if (!methods.split(", ").includes(request.method)) {
       const message = `method not allowed; use ${methods}`;
-      throw refusal(405, "config", message, { allow: methods });
+      throw new Refusal(405, "config", message, { allow: methods });
     }
     await this.#authenticate(request, route);
     const name = route.name ?? url.searchParams.get("registry") ?? undefined;
@@ -167,7 +173,7 @@ class Handler {
   async #authenticate({ headers }: Request, { action }: Route): Promise<void> {
     const check = action === "report" ? this.#mayReport : this.#mayRead;
     if (check === undefined || (await check(headers.get("authorization")))) return;
-    throw refusal(401, "credential", "a bearer token is required", {
+    throw new Refusal(401, "credential", "a bearer token is required", {
       "www-authenticate": "Bearer",
     });
   }
@@ -227,7 +233,7 @@ class Handler {
     if (text === null || text === "") return this.#options.platform ?? runtimePlatform();
     const platform = parsePlatformSegment(text);
     if (platform !== undefined) return platform;
-    throw refusal(400, "config", "invalid platform; expected <os>-<arch>, such as linux-amd64");
+    throw new Refusal(400, "config", "invalid platform; expected <os>-<arch>, such as linux-amd64");
   }
 
   /** A README shows no image at all for an error, so a failure is a badge as well. */
@@ -248,7 +254,7 @@ class Handler {
     const body = action === "badge.svg" ? badgeSvg(badge) : badgeJson(badge, seconds);
     return cachedResponse(request, body, {
       "content-type": `${type}; charset=utf-8`,
-      "cache-control": badge.isError ? `no-cache, max-age=${seconds}` : this.#cacheControl,
+      "cache-control": badge.isError ? `${this.#scope}, max-age=${seconds}` : this.#cacheControl,
       ...(action === "badge.svg" && {
         "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
       }),

@@ -24,7 +24,8 @@ export interface HandlerReport {
 export interface HandlerOptions extends Omit<RegistryOptions, "registries" | "signal"> {
   /**
    * The registries that may be asked for: URLs by name, or a function that returns the URL of a name, and `undefined` for
-   * an unknown one. A client can use no other, so the handler is not an open proxy.
+   * an unknown one. A client can use no other, so the handler is not an open proxy. The name that the function gets comes
+   * from the client: look it up, and do not put it into a URL.
    */
   registries:
     | Readonly<Record<string, string>>
@@ -50,8 +51,10 @@ export interface HandlerOptions extends Omit<RegistryOptions, "registries" | "si
   readToken?: string | undefined;
   /** A bearer token that `POST /report` needs. Reports are accepted only with this and `onReport`. */
   reportToken?: string | undefined;
-  /** Receives the reports of deploys. */
+  /** Receives the reports of deploys. A host that gets no answer sends its report again, so one can arrive twice. */
   onReport?: (report: HandlerReport) => void | Promise<void>;
+  /** Receives what `registries` or `onReport` threw, other than a `DewyError`. Defaults to `console.error`. */
+  onError?: (error: unknown) => void;
   /**
    * Keeps the runtime alive for work that outlasts the response, as `waitUntil` of Cloudflare Workers and Vercel does. With
    * it, an old answer is served at once while a new one is fetched. Defaults to none: the request waits for the new answer.

@@ -5,7 +5,7 @@ import { parseJsonIfValid } from "../http/json.ts";
 import { reportSchema } from "../registries/https/contract.ts";
 import type { AllowedRegistry } from "./allow_list.ts";
 import type { HandlerOptions } from "./options.ts";
-import { refusal } from "./response.ts";
+import { Refusal } from "./response.ts";
 
 const MAX_BYTES = 16 * 1024;
 
@@ -18,7 +18,7 @@ export async function receiveReport(
   const report = v.safeParse(reportSchema, parseJsonIfValid(await readBody(request)));
   if (!report.success) {
     const field = v.getDotPath(report.issues[0]) ?? "the body";
-    throw refusal(400, "config", `Cannot read the report: ${field} is missing or not valid`);
+    throw new Refusal(400, "config", `Cannot read the report: ${field} is missing or not valid`);
   }
   const { schema: _, at, error, ...rest } = report.output;
   const why = error === undefined ? undefined : printable(error, "\n");
@@ -31,6 +31,6 @@ async function readBody(request: Request): Promise<string> {
   try {
     return await readText(new Response(request.body), { maxBytes: MAX_BYTES, url });
   } catch {
-    throw refusal(413, "config", `Cannot read the report: it has more than ${MAX_BYTES} bytes`);
+    throw new Refusal(413, "config", `Cannot read the report: it has more than ${MAX_BYTES} bytes`);
   }
 }

@@ -7,15 +7,20 @@ const NO_STORE = { "cache-control": "no-store" };
 /** If a registry asks for a pause without a length. */
 const RETRY_AFTER_MS = 60_000;
 
-/** A response to a request that this handler refuses. It is thrown. */
-export function refusal(
-  status: number,
-  code: ErrorCode,
-  message: string,
-  headers: Readonly<Record<string, string>> = {},
-): Response {
-  const body = { schema: CONTRACT_VERSION, error: { code, message } };
-  return Response.json(body, { status, headers: { ...NO_STORE, ...headers } });
+/** Thrown for a request that this handler refuses. What an operator's function throws is never sent. */
+export class Refusal extends Error {
+  readonly response: Response;
+
+  constructor(
+    status: number,
+    code: ErrorCode,
+    message: string,
+    headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(message);
+    const body = { schema: CONTRACT_VERSION, error: { code, message } };
+    this.response = Response.json(body, { status, headers: { ...NO_STORE, ...headers } });
+  }
 }
 
 const STATUS: Partial<Record<ErrorCode, number>> = {

@@ -18,6 +18,7 @@ const setup = (
   const reports: HandlerReport[] = [];
   const { ask } = handlerWorld({
     reportToken: TOKEN,
+    onError: () => {},
     onReport: onReport ?? ((report) => void reports.push(report)),
   });
   const own = { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" };
