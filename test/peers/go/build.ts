@@ -33,12 +33,18 @@ export async function setup(): Promise<void> {
   }
 }
 
+/** Compiles in three quarters of the processor time: the tests need no fast programs. */
+const UNOPTIMIZED = ["-gcflags=all=-N -l", "-ldflags=-s -w"];
+
 async function build(name: GoPeer): Promise<void> {
   const { module, version } = GO_PEERS[name];
   await mkdir(GO_PEER_DIRECTORY, { recursive: true });
   const directory = await mkdtemp(join(GO_PEER_DIRECTORY, ".build-"));
   try {
-    await go(["install", `${module}@${version}`], { GOBIN: directory });
+    await go(["install", ...UNOPTIMIZED, `${module}@${version}`], {
+      GOBIN: directory,
+      CGO_ENABLED: "0",
+    });
     await rename(join(directory, name), goPeerPath(name));
   } finally {
     await rm(directory, { recursive: true, force: true });
