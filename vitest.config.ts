@@ -19,7 +19,7 @@ const config: ViteUserConfig = defineConfig({
     exclude: [...configDefaults.exclude, ...(chosen === undefined ? Object.values(suites) : [])],
     globalSetup: chosen === suites.DEWY_PEERS_SUITE ? ["test/peers/go/build.ts"] : [],
     // Defaults to 1 on a machine with two cores, but the tests mostly wait for processes.
-    maxWorkers: 2,
+    maxWorkers: 3,
     // Loading all modules again for each file takes as long as the tests. A test that changes what a
     // module or the process remembers has to restore it.
     isolate: chosen !== undefined,
