@@ -164,7 +164,7 @@ class Handler {
     const headers = {
       allow: methods,
       "access-control-allow-methods": methods,
-      "access-control-allow-headers": "authorization, if-none-match, range",
+      "access-control-allow-headers": "authorization, content-type, if-none-match, range",
       "access-control-max-age": "86400",
     };
     return new Response(null, { status: 204, headers });

@@ -1,3 +1,5 @@
+import type { KvNamespace } from "dewy/cache";
+
 /** A runtime, without its version. */
 export type RuntimeKind = "node" | "deno" | "bun" | "workerd" | "chromium";
 
@@ -18,8 +20,10 @@ export interface Peers {
   connect: string;
   /** `host:port` of a plain gRPC server, which speaks only HTTP/2. */
   grpc: string;
-  /** `host:port` of a handler of `dewy/handler`, which has the registry `app`. */
+  /** `host:port` of a handler of `dewy/handler`, which has the registry `app`, and takes reports. */
   handler: string;
+  /** A namespace of Workers KV; only in workerd. */
+  kv?: KvNamespace;
   /** test/fakes/handler_echo.ts, at two origins. */
   here: string;
   there: string;

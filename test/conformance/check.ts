@@ -1,4 +1,4 @@
-import type { RegistryOptions, Resolution } from "../../mod.ts";
+import type { ListedVersion, RegistryOptions, Resolution } from "dewy";
 
 /** Expects a rejection with a DewyError of this code, whose message matches. */
 export async function rejects(
@@ -36,3 +36,14 @@ export async function textOf(stream: ReadableStream<Uint8Array> | null): Promise
 }
 
 export const LINUX: NonNullable<RegistryOptions["platform"]> = { os: "linux", arch: "amd64" };
+
+/** Reads everything that a sequence yields. */
+export async function listOf<T>(sequence: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const one of sequence) all.push(one);
+  return all;
+}
+
+export function tagsOf(listed: readonly ListedVersion[]): string[] {
+  return listed.map(({ tag }) => tag);
+}

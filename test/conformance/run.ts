@@ -1,4 +1,5 @@
 import type { Cases, Outcome, Peers } from "./case.ts";
+import { cache } from "./cases/cache.ts";
 import { gcs } from "./cases/gcs.ts";
 import { github } from "./cases/github.ts";
 import { grpc } from "./cases/grpc.ts";
@@ -18,6 +19,7 @@ const AREAS: Readonly<Record<string, Cases>> = {
   oci,
   grpc,
   verify,
+  cache,
   handler,
 };
 const CASE_TIMEOUT_MS = 20_000;

@@ -1,7 +1,7 @@
 import { versions } from "node:process";
 import { launchBrowser, NO_BROWSER } from "../e2e/browser.ts";
 import { serveFetch } from "../fakes/serve.ts";
-import { runCase, runtimes } from "../runtime/runtimes.ts";
+import { type Runtime, runCase, runtimes } from "../runtime/runtimes.ts";
 import { bundleForEdge, startWorker } from "../runtime/workerd.ts";
 import type { Outcome, Peers, RuntimeKind } from "./case.ts";
 
@@ -16,7 +16,7 @@ export interface Runner {
 
 const MAIN = "test/conformance/main.ts";
 
-async function inProcess(runtime: Parameters<typeof runCase>[0], peers: Peers): Promise<Outcome[]> {
+async function inProcess(runtime: Runtime, peers: Peers): Promise<Outcome[]> {
   const { code, stdout, stderr } = await runCase(runtime, MAIN, { PEERS: JSON.stringify(peers) });
   if (code !== 0 || stderr !== "") throw new Error(`exited with ${code}: ${stderr}`);
   return JSON.parse(stdout);
@@ -44,15 +44,27 @@ function nodeRunner(major: string): Runner {
   };
 }
 
+function withDenoKv(runtime: Runtime): Runtime {
+  if (runtime.name !== "Deno") return runtime;
+  const command: Runtime["command"] = async (file) => {
+    const [program, ...args] = await runtime.command(file);
+    return [program, ...args.flatMap((arg) => (arg === "run" ? [arg, "--unstable-kv"] : [arg]))];
+  };
+  return { ...runtime, command };
+}
+
 async function inWorker(peers: Peers): Promise<Outcome[]> {
   const worker = await startWorker(
     await bundleForEdge(`
       import { runCases } from "./test/conformance/run.ts";
       export default {
-        async fetch(request) {
-          return Response.json(await runCases(await request.json()));
+        async fetch(request, { KV: kv }) {
+          return Response.json(await runCases({ ...(await request.json()), kv }));
         },
       };`),
+    await bundleForEdge(`
+      import { answerStore } from "./test/conformance/worker_stores.ts";
+      export default { fetch: answerStore };`),
   );
   try {
     const response = await fetch(worker.url, { method: "POST", body: JSON.stringify(peers) });
@@ -92,7 +104,7 @@ export const runners: readonly Runner[] = [
           {
             name: runtime.name,
             kind: runtime.name === "Deno" ? ("deno" as const) : ("bun" as const),
-            run: (peers: Peers) => inProcess(runtime, peers),
+            run: (peers: Peers) => inProcess(withDenoKv(runtime), peers),
           },
         ],
   ),

@@ -39,12 +39,13 @@ export async function bundleForEdge(contents: string, minify = false): Promise<s
 
 /**
  * Starts workerd without Node compatibility, and waits until it accepts connections. `script` is an
- * ES module with a default export, as Workers have.
+ * ES module with a default export, as Workers have; `stores` is one that stands behind the namespace KV and the Cache API.
  */
-export async function startWorker(script: string): Promise<Worker> {
+export async function startWorker(script: string, stores?: string): Promise<Worker> {
   const directory = await mkdtemp(join(tmpdir(), "dewy-workerd-"));
   await writeFile(join(directory, "worker.js"), script);
-  await writeFile(join(directory, "config.capnp"), CONFIGURATION);
+  if (stores !== undefined) await writeFile(join(directory, "stores.js"), stores);
+  await writeFile(join(directory, "config.capnp"), configuration(stores !== undefined));
   const program = createRequire(import.meta.url).resolve("workerd/bin/workerd");
   const child = spawn(program, ["serve", join(directory, "config.capnp"), "--control-fd=3"], {
     env: neutralEnvironment(),
@@ -63,13 +64,29 @@ export async function startWorker(script: string): Promise<Worker> {
 }
 
 // https://github.com/cloudflare/workerd/blob/main/src/workerd/server/workerd.capnp
-const CONFIGURATION = `using Workerd = import "/workerd/workerd.capnp";
+const configuration = (
+  hasStores: boolean,
+): string => `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = (
       modules = [(name = "worker.js", esModule = embed "worker.js")],
+      compatibilityDate = "2026-01-01",${
+        hasStores
+          ? `
+      bindings = [(name = "KV", kvNamespace = "stores")],
+      cacheApiOutbound = "stores",`
+          : ""
+      }
+    )),${
+      hasStores
+        ? `
+    (name = "stores", worker = (
+      modules = [(name = "stores.js", esModule = embed "stores.js")],
       compatibilityDate = "2026-01-01",
-    )),
+    )),`
+        : ""
+    }
     (name = "internet", network = (allow = ["private", "public"])),
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],

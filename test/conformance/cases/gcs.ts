@@ -1,12 +1,12 @@
-import { latest, openArtifact, openRegistry, type RegistryOptions } from "../../../mod.ts";
+import { type EntryOptions, latest, openArtifact, openRegistry, versions } from "dewy/gcs";
 import { equal } from "../../runtime/check.ts";
 import type { Cases, Peers } from "../case.ts";
-import { assertReady, LINUX, rejects, textOf } from "../check.ts";
+import { assertReady, LINUX, listOf, rejects, tagsOf, textOf } from "../check.ts";
 
 const NAME = "app_linux_amd64 ä%2F+?#.tar.gz";
 const REGISTRY = `gs://b/my%20app?artifact=${encodeURIComponent(NAME)}`;
 
-function optionsOf({ google, googleKey }: Peers, env?: Record<string, string>): RegistryOptions {
+function optionsOf({ google, googleKey }: Peers, env?: Record<string, string>): EntryOptions {
   return {
     platform: LINUX,
     env: env ?? { GOOGLE_APPLICATION_CREDENTIALS: googleKey },
@@ -31,6 +31,13 @@ export const gcs: Cases = {
     equal(await textOf(alone), "9", "openArtifact");
     const replaced = { ...artifact, revision: "1" };
     await rejects(registry.open(replaced, { offset: 4 }), "integrity");
+  },
+
+  async "versions of a bucket are listed, and one that is there is unchanged"(peers) {
+    const listed = await listOf(versions(REGISTRY, optionsOf(peers)));
+    equal(tagsOf(listed), ["v1.10.0", "v1.9.0", "v1.2.0"], "tags");
+    const answer = await latest(REGISTRY, { ...optionsOf(peers), since: "v1.10.0" });
+    equal(answer.kind === "none" && answer.reason, "unchanged", "reason");
   },
 
   async "an audit record is written once"(peers) {

@@ -1,12 +1,12 @@
-import { latest, openArtifact, openRegistry, type RegistryOptions } from "../../../mod.ts";
-import { memoryCache } from "../../../src/http/cache_adapters.ts";
+import { memoryCache } from "dewy/cache";
+import { type EntryOptions, latest, openArtifact, openRegistry, versions } from "dewy/github";
 import { equal } from "../../runtime/check.ts";
 import type { Cases, Peers } from "../case.ts";
-import { assertReady, LINUX, rejects, textOf } from "../check.ts";
+import { assertReady, LINUX, listOf, rejects, tagsOf, textOf } from "../check.ts";
 
 const REGISTRY = "ghr://acme/app";
 
-function optionsOf({ github }: Peers, token = "ghp_writer"): RegistryOptions {
+function optionsOf({ github }: Peers, token = "ghp_writer"): EntryOptions {
   return { platform: LINUX, env: { GITHUB_API_URL: github }, token };
 }
 
@@ -35,6 +35,24 @@ export const github: Cases = {
     equal(assertReady(await latest(REGISTRY, options)).release.tag, "v1.10.0", "newest");
   },
 
+  async "versions are listed newest first, with dates and notes"(peers) {
+    const listed = await listOf(versions(REGISTRY, optionsOf(peers)));
+    equal(tagsOf(listed), ["v1.10.0", "v1.9.0", "v1.2.0"], "tags");
+    const [newest] = listed;
+    equal(
+      [newest?.notes, newest?.publishedAt instanceof Date],
+      ["What is new in v1.10.0", true],
+      "newest",
+    );
+  },
+
+  async "a version that is already there is unchanged"(peers) {
+    const answer = await latest(REGISTRY, { ...optionsOf(peers), since: "v1.10.0" });
+    equal(answer.kind === "none" && answer.reason, "unchanged", "reason");
+    const older = await latest(REGISTRY, { ...optionsOf(peers), since: "v1.9.0" });
+    equal(assertReady(older).release.tag, "v1.10.0", "newest");
+  },
+
   async "a repeated question is answered from memory"(peers) {
     const statuses: unknown[] = [];
     const registry = openRegistry(REGISTRY, {
@@ -51,7 +69,7 @@ export const github: Cases = {
 
   async "a cache that isolates share makes the next question conditional"(peers) {
     const statuses: unknown[] = [];
-    const options: RegistryOptions = {
+    const options: EntryOptions = {
       ...optionsOf(peers),
       cache: memoryCache(),
       emit: (event) => {

@@ -1,9 +1,10 @@
-import { openRegistry, type RegistryOptions, systemClock } from "../../../mod.ts";
+import { systemClock } from "dewy";
+import { type EntryOptions, latest, openRegistry, versions } from "dewy/grpc";
 import { equal } from "../../runtime/check.ts";
 import type { Cases } from "../case.ts";
-import { assertReady, LINUX, rejects } from "../check.ts";
+import { assertReady, LINUX, listOf, rejects, tagsOf } from "../check.ts";
 
-const OPTIONS: RegistryOptions = {
+const OPTIONS: EntryOptions = {
   platform: LINUX,
   env: { DEWY_REGISTRY_TOKEN: "s3cr3t" },
   // Skips the pauses between attempts, but not the timeouts.
@@ -23,6 +24,13 @@ export const grpc: Cases = {
       equal([id, tag], ["id-1", "v1.2.3"], protocol);
       await registry.report?.({ id, tag, command: "edge", host: "edge", at: new Date(0) });
     }
+  },
+
+  async "the version of a server is listed, and unchanged if it is there"({ connect }) {
+    const url = `grpc://${connect}?no-tls=true`;
+    equal(tagsOf(await listOf(versions(url, OPTIONS))), ["v1.2.3"], "tags");
+    const answer = await latest(url, { ...OPTIONS, since: "v1.2.3" });
+    equal(answer.kind === "none" && answer.reason, "unchanged", "reason");
   },
 
   async "a server that speaks only gRPC is explained"({ grpc }) {

@@ -1,5 +1,4 @@
-import { openArtifact } from "../../../mod.ts";
-import { systemClock } from "../../../src/core/clock.ts";
+import { openArtifact, systemClock } from "dewy";
 import { createHttpClient, type HttpClient } from "../../../src/http/client.ts";
 import { openRange } from "../../../src/http/range.ts";
 import { equal } from "../../runtime/check.ts";

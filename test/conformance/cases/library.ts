@@ -1,14 +1,6 @@
-import {
-  ConfigError,
-  compareVersions,
-  latest,
-  latestTag,
-  openArtifact,
-  parseRegistryUrl,
-  parseVersion,
-  selectArtifact,
-  systemClock,
-} from "../../../mod.ts";
+import { ConfigError, latest, openArtifact, parseRegistryUrl, systemClock } from "dewy";
+import { selectArtifact } from "dewy/platform";
+import { compareVersions, latestTag, parseVersion } from "dewy/version";
 import { equal } from "../../runtime/check.ts";
 import type { Cases } from "../case.ts";
 import { LINUX, rejects, textOf } from "../check.ts";

@@ -1,11 +1,11 @@
-import { explain, latest, openArtifact, openRegistry, type RegistryOptions } from "../../../mod.ts";
+import { type EntryOptions, explain, latest, openArtifact, openRegistry, versions } from "dewy/s3";
 import { equal } from "../../runtime/check.ts";
 import type { Cases, Peers } from "../case.ts";
-import { assertReady, LINUX, rejects, textOf } from "../check.ts";
+import { assertReady, LINUX, listOf, rejects, tagsOf, textOf } from "../check.ts";
 
 const REGISTRY = "s3://eu-west-1/releases/app";
 
-function optionsOf({ s3 }: Peers, env = KEYS): RegistryOptions {
+function optionsOf({ s3 }: Peers, env = KEYS): EntryOptions<"endpoint"> {
   return { platform: LINUX, endpoint: s3, env };
 }
 
@@ -24,6 +24,13 @@ export const s3: Cases = {
     equal(await textOf(await registry.open(artifact)), "0123456789", "bytes");
     const options = { ...optionsOf(peers), offset: 4 };
     equal(await textOf(await openArtifact(artifact.url, options)), "456789", "rest");
+  },
+
+  async "versions of a bucket are listed, and one that is there is unchanged"(peers) {
+    const listed = await listOf(versions(REGISTRY, optionsOf(peers)));
+    equal(tagsOf(listed), ["v1.10.0", "v1.9.0", "v1.2.0"], "tags");
+    const answer = await latest(REGISTRY, { ...optionsOf(peers), since: "v1.10.0" });
+    equal(answer.kind === "none" && answer.reason, "unchanged", "reason");
   },
 
   async "why a version of a bucket was chosen"(peers) {

@@ -1,9 +1,4 @@
-import {
-  latest,
-  openArtifact,
-  UnsupportedError,
-  type VerifyOptions,
-} from "../../../src/registries/verified/mod.ts";
+import { latest, openArtifact, UnsupportedError, type VerifyOptions } from "dewy/verify";
 import { equal } from "../../runtime/check.ts";
 import type { Cases, Peers } from "../case.ts";
 import { assertReady, LINUX, rejects, textOf } from "../check.ts";
