@@ -35,6 +35,44 @@ export async function withTimeout<T>(work: Promise<T>, timeout: Timeout): Promis
   }
 }
 
+/** Times the steps of some work, one after another. */
+export interface IdleWatch {
+  begin(): void;
+  end(): void;
+}
+
+/**
+ * Calls `onIdle` when a step takes longer than `ms`, until `stop` aborts. All steps share one timer: a timer for each chunk
+ * of a body takes longer than the chunk.
+ */
+export function watchIdle(
+  clock: Clock,
+  ms: number,
+  stop: AbortSignal,
+  onIdle: () => void,
+): IdleWatch {
+  let since: number | undefined;
+  let isArmed = false;
+  const arm = async (waitMs: number): Promise<void> => {
+    isArmed = true;
+    await clock.sleep(waitMs, stop);
+    isArmed = false;
+    if (since === undefined) return;
+    const leftMs = ms - (clock.monotonic() - since);
+    if (leftMs > 0) await arm(leftMs);
+    else onIdle();
+  };
+  return {
+    begin: () => {
+      since = clock.monotonic();
+      if (!isArmed) arm(ms).catch(() => {});
+    },
+    end: () => {
+      since = undefined;
+    },
+  };
+}
+
 /**
  * Runs work with a timeout in milliseconds. The work receives a signal that aborts at the timeout or with `signal`; it
  * rejects by itself on the latter.

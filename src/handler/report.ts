@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { printable } from "../core/text.ts";
-import { readText } from "../http/body.ts";
+import { chunksOf, readText } from "../http/body.ts";
 import { parseJsonIfValid } from "../http/json.ts";
 import { reportSchema } from "../registries/https/contract.ts";
 import type { AllowedRegistry } from "./allow_list.ts";
@@ -27,9 +27,9 @@ export async function receiveReport(
 }
 
 async function readBody(request: Request): Promise<string> {
-  const url = new URL(request.url);
   try {
-    return await readText(new Response(request.body), { maxBytes: MAX_BYTES, url });
+    const { url } = request;
+    return await readText(chunksOf(request.body), { maxBytes: MAX_BYTES, url });
   } catch {
     throw new Refusal(413, "config", `Cannot read the report: it has more than ${MAX_BYTES} bytes`);
   }

@@ -1,7 +1,9 @@
 import type { Clock } from "../core/clock.ts";
 import { RemoteError } from "../core/error.ts";
-import { withTimeout } from "../core/timeout.ts";
+import { type IdleWatch, TimeoutError, watchIdle } from "../core/timeout.ts";
 import { redactUrl } from "../core/url.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface BodyGuard {
   clock: Clock;
@@ -16,46 +18,99 @@ export interface BodyGuard {
 }
 
 /**
- * Makes a body fail when it stalls or ends early. (Node's and Deno's `fetch` notice a truncated body themselves; not
- * every runtime does.) Chunks are pulled on demand.
+ * The chunks of a body, which fail when it stalls or ends early. (Node's and Deno's `fetch` notice a truncated body
+ * themselves; not every runtime does.) They are read on demand. Leaving a loop over them early cancels the body.
  */
-export function guardBody(
-  body: ReadableStream<Uint8Array<ArrayBuffer>>,
-  guard: BodyGuard,
-): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const { clock, idleMs, signal, expected } = guard;
-  const idle = { clock, ms: idleMs, what: "further data", signal };
-  const reader = body.getReader();
-  let received = 0;
-  return new ReadableStream(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await withTimeout(reader.read(), idle);
-          if (!done) {
-            received += value.byteLength;
-            controller.enqueue(value);
-            return;
-          }
-          if (expected !== undefined && received < expected) {
-            throw new Error(`the response ended after ${received} of ${expected} bytes`);
-          }
-          guard.finish(false);
-          controller.close();
-        } catch (cause) {
-          const error = guard.toError(cause);
-          guard.finish(true);
-          controller.error(error);
-          reader.cancel().catch(() => {});
-        }
+export class GuardedBody implements AsyncIterableIterator<Bytes, undefined> {
+  readonly #reader: ReadableStreamDefaultReader<Bytes>;
+  readonly #guard: BodyGuard;
+  readonly #idle: IdleWatch;
+  readonly #ended = new AbortController();
+  #received = 0;
+  #error: Error | undefined;
+  #rejectRead: (error: Error) => void = () => {};
+
+  constructor(body: ReadableStream<Bytes>, guard: BodyGuard) {
+    const { clock, idleMs, signal } = guard;
+    this.#reader = body.getReader();
+    this.#guard = guard;
+    this.#idle = watchIdle(clock, idleMs, this.#ended.signal, () =>
+      this.#fail(new TimeoutError("further data", idleMs)),
+    );
+    if (signal.aborted) this.#stop();
+    else signal.addEventListener("abort", this.#stop, { once: true });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<Bytes, undefined>> {
+    return new Promise((resolve, reject) => {
+      if (this.#error !== undefined) return reject(this.#error);
+      this.#rejectRead = reject;
+      this.#idle.begin();
+      this.#reader.read().then(
+        (chunk) => {
+          this.#idle.end();
+          resolve(this.#accept(chunk));
+        },
+        (cause) => this.#fail(cause),
+      );
+    });
+  }
+
+  async return(): Promise<IteratorResult<Bytes, undefined>> {
+    this.#end(true);
+    this.#reader.cancel().catch(() => {});
+    return { done: true, value: undefined };
+  }
+
+  toStream(): ReadableStream<Bytes> {
+    return new ReadableStream(
+      {
+        pull: async (controller) => {
+          const { done, value } = await this.next();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        },
+        cancel: async () => {
+          await this.return();
+        },
       },
-      cancel(reason) {
-        guard.finish(true);
-        reader.cancel(reason).catch(() => {});
-      },
-    },
-    { highWaterMark: 0 },
-  );
+      { highWaterMark: 0 },
+    );
+  }
+
+  #accept({ done, value }: ReadableStreamReadResult<Bytes>): IteratorResult<Bytes, undefined> {
+    if (!done) {
+      this.#received += value.byteLength;
+      return { done, value };
+    }
+    const { expected } = this.#guard;
+    if (expected !== undefined && this.#received < expected) {
+      this.#fail(new Error(`the response ended after ${this.#received} of ${expected} bytes`));
+    }
+    this.#end(false);
+    return { done, value: undefined };
+  }
+
+  readonly #stop = (): void => this.#fail(this.#guard.signal.reason);
+
+  #fail(cause: unknown): void {
+    if (this.#ended.signal.aborted) return;
+    this.#error = this.#guard.toError(cause);
+    this.#end(true);
+    this.#rejectRead(this.#error);
+    this.#reader.cancel().catch(() => {});
+  }
+
+  #end(failed: boolean): void {
+    if (this.#ended.signal.aborted) return;
+    this.#ended.abort();
+    this.#guard.signal.removeEventListener("abort", this.#stop);
+    this.#guard.finish(failed);
+  }
 }
 
 /** The stated length of a body; `undefined` if there is none or the runtime decodes the body. */
@@ -74,22 +129,23 @@ export function discardBody(response: Response): void {
   response.body?.cancel().catch(() => {});
 }
 
+/** @throws {RemoteError} If there are more bytes than that. */
 export async function readText(
-  response: Response,
-  { maxBytes, url, signal }: { maxBytes: number; url: URL; signal?: AbortSignal },
+  chunks: AsyncIterable<Uint8Array>,
+  { maxBytes, url, status }: { maxBytes: number; url: string | URL; status?: number },
 ): Promise<string> {
-  if (response.body === null) return "";
   const decoder = new TextDecoder();
   let text = "";
   let received = 0;
-  for await (const chunk of chunksOf(response.body)) {
-    signal?.throwIfAborted();
+  for await (const chunk of chunks) {
     received += chunk.byteLength;
     if (received > maxBytes) {
-      throw new RemoteError(
-        `Cannot read ${redactUrl(url)}: the response is larger than ${maxBytes} bytes`,
-        { url: redactUrl(url), status: response.status, retryable: false },
-      );
+      const shown = redactUrl(url);
+      throw new RemoteError(`Cannot read ${shown}: the response is larger than ${maxBytes} bytes`, {
+        url: shown,
+        status,
+        retryable: false,
+      });
     }
     text += decoder.decode(chunk, { stream: true });
   }
@@ -97,13 +153,15 @@ export async function readText(
 }
 
 /** Reads the start of a body for an error message. Never throws. */
-export async function readStart(response: Response, maxBytes: number): Promise<string> {
-  if (response.body === null) return "";
+export async function readStart(
+  chunks: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   let received = 0;
   try {
-    for await (const chunk of chunksOf(response.body)) {
+    for await (const chunk of chunks) {
       received += chunk.byteLength;
       text += decoder.decode(chunk, { stream: true });
       if (received >= maxBytes) break;
@@ -115,9 +173,8 @@ export async function readStart(response: Response, maxBytes: number): Promise<s
 }
 
 /** Leaving the loop early cancels the stream. (Some runtimes lack async iteration of streams.) */
-async function* chunksOf(
-  body: ReadableStream<Uint8Array<ArrayBuffer>>,
-): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+export async function* chunksOf(body: ReadableStream<Bytes> | null): AsyncGenerator<Bytes> {
+  if (body === null) return;
   const reader = body.getReader();
   let ended = false;
   try {

@@ -13,7 +13,7 @@ import {
   type BodyGuard,
   contentLength,
   discardBody,
-  guardBody,
+  GuardedBody,
   readStart,
   readText,
 } from "./body.ts";
@@ -124,10 +124,10 @@ const MAX_ERROR_BYTES = 64 * 1024;
 export function createHttpClient(context: HttpContext): HttpClient {
   const fresh = (request: HttpRequest, maxBytes?: number): Promise<HttpText> =>
     withRetries(context, request, async (attempt) => {
-      const response = await exchange(context, request, attempt);
+      const answer = await exchange(context, request, attempt);
       const limit = maxBytes ?? request.maxBytes ?? MAX_TEXT_BYTES;
-      const body = await readWithTimeout(context, request, response, limit);
-      return { status: response.status, headers: response.headers, text: body };
+      const { status, headers } = answer.response;
+      return { status, headers, text: await readWithTimeout(context, request, answer, limit) };
     });
   const text = async (request: HttpRequest, maxBytes?: number): Promise<HttpText> => {
     const { cache, clock } = context;
@@ -137,7 +137,9 @@ export function createHttpClient(context: HttpContext): HttpClient {
   };
   return {
     send: (request) =>
-      withRetries(context, request, (attempt) => exchange(context, request, attempt)),
+      withRetries(context, request, async (attempt) =>
+        toResponse(await exchange(context, request, attempt)),
+      ),
     text,
     json: async (request) =>
       parseJson((await text(request)).text, request.url, "is this the right URL?"),
@@ -195,18 +197,18 @@ function isIdempotent(request: HttpRequest): boolean {
 async function readWithTimeout(
   { clock }: HttpContext,
   request: HttpRequest,
-  response: Response,
+  { response: { status }, body }: Answer,
   maxBytes: number,
 ): Promise<string> {
-  const url = new URL(request.url);
-  const overdue = new AbortController();
-  const text = readText(response, { maxBytes, url, signal: overdue.signal });
+  if (body === undefined) return "";
+  const { method = "GET", url } = request;
+  const text = readText(body, { maxBytes, url, status });
   try {
     return await withTimeout(text, { clock, ms: TEXT_TIMEOUT_MS, what: "end of the response" });
   } catch (error) {
     if (!(error instanceof TimeoutError)) throw error;
-    overdue.abort();
-    throw networkError({ method: request.method ?? "GET", url, hasResponse: true }, error);
+    body.return();
+    throw networkError({ method, url: new URL(url), hasResponse: true }, error);
   }
 }
 
@@ -215,20 +217,25 @@ async function exchange(
   context: HttpContext,
   request: HttpRequest,
   attempt: number,
-): Promise<Response> {
+): Promise<Answer> {
   let step = firstStep(context, request);
   for (let redirects = 0; ; redirects += 1) {
     const sent = await send({ context, request, step, attempt });
-    const { response } = sent;
-    if (response.ok || request.accept?.includes(response.status)) return response;
+    const { response, body } = sent;
+    if (response.ok || request.accept?.includes(response.status)) return sent;
     if (!isRedirect(response)) throw await errorOf(sent);
-    if (request.redirect === "manual") return response;
-    discardBody(response);
+    if (request.redirect === "manual") return sent;
+    body?.return();
     if (request.redirect === "error") throw unexpectedRedirect(step, response.status);
     if (redirects === MAX_REDIRECTS) throw tooManyRedirects(step, response.status);
     step = nextStep(step, response);
     await request.checkRedirect?.(step.url);
   }
+}
+
+function toResponse({ response, body }: Answer): Response {
+  const { status, statusText, headers } = response;
+  return new Response(body?.toStream() ?? null, { status, statusText, headers });
 }
 
 function firstStep(context: HttpContext, request: HttpRequest): RedirectStep {
@@ -271,10 +278,15 @@ interface Attempt {
   attempt: number;
 }
 
-interface Sent extends Attempt {
+interface Answer {
+  /** Its own body is not to be read. */
+  response: Response;
+  body: GuardedBody | undefined;
+}
+
+interface Sent extends Attempt, Answer {
   /** The headers as sent, including the signature. */
   headers: Readonly<Record<string, string>>;
-  response: Response;
 }
 
 async function send(attempt: Attempt): Promise<Sent> {
@@ -298,15 +310,15 @@ async function send(attempt: Attempt): Promise<Sent> {
   const startedAt = context.clock.now();
   try {
     const headers = await signedHeaders(request, step);
-    const raw = await withTimeout(callFetch({ ...attempt, headers }, connection.signal), {
+    const response = await withTimeout(callFetch({ ...attempt, headers }, connection.signal), {
       clock: context.clock,
       ms: request.timeoutMs ?? HEADERS_TIMEOUT_MS,
       what: "response",
       signal: connection.signal,
     });
-    status = raw.status;
-    const response = guardResponse(attempt, raw, { signal: connection.signal, toError, finish });
-    return { ...attempt, headers, response };
+    status = response.status;
+    const body = bodyOf(attempt, response, { signal: connection.signal, toError, finish });
+    return { ...attempt, headers, response, body };
   } catch (cause) {
     const error = toError(cause);
     finish(true);
@@ -353,28 +365,27 @@ async function callFetch(
   return context.fetch(url, { ...init, headers: headersToFollow(headers), redirect: "follow" });
 }
 
-function guardResponse(
+function bodyOf(
   { context, request, step }: Attempt,
-  raw: Response,
+  response: Response,
   connection: Pick<BodyGuard, "signal" | "toError" | "finish">,
-): Response {
-  const { status, statusText, headers } = raw;
-  if (raw.body === null || [101, 204, 205, 304].includes(status)) {
+): GuardedBody | undefined {
+  if (response.body === null || [101, 204, 205, 304].includes(response.status)) {
     connection.finish(false);
-    discardBody(raw);
-    return new Response(null, { status, statusText, headers });
+    discardBody(response);
+    return undefined;
   }
-  const body = guardBody(raw.body, {
+  return new GuardedBody(response.body, {
     clock: context.clock,
     idleMs: request.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
-    expected: step.method === "HEAD" ? undefined : contentLength(raw),
+    expected: step.method === "HEAD" ? undefined : contentLength(response),
     ...connection,
   });
-  return new Response(body, { status, statusText, headers });
 }
 
-async function errorOf({ context, request, step, headers, response }: Sent): Promise<DewyError> {
-  const body = await readStart(response, MAX_ERROR_BYTES);
+async function errorOf(sent: Sent): Promise<DewyError> {
+  const { context, request, step, headers, response } = sent;
+  const body = sent.body === undefined ? "" : await readStart(sent.body, MAX_ERROR_BYTES);
   const failure = {
     method: step.method,
     url: redactUrl(step.url),

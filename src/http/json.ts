@@ -8,16 +8,18 @@ const MAX_DEPTH = 64;
 const MIN_CHARACTERS = 16;
 /** Allowed even in a short text. */
 const FEW_CONTAINERS = 100_000;
+/** A text of this length has no more of them, as each takes three characters. Its scan would cost a cold isolate more than its parsing. */
+const SHORT = 3 * FEW_CONTAINERS;
 /** Each different key takes some 150 bytes or more. A registry's response has a few hundred. */
 const MAX_KEYS = 10_000;
 
 /**
- * Parses the JSON of a response. A text that would take much more memory than its length is refused unparsed.
+ * Parses the JSON of a response. A long text that would take much more memory than its length is refused unparsed.
  * @throws {RemoteError} If it is not JSON, is nested too deeply, or has too many keys, arrays or objects.
  */
 export function parseJson(text: string, url: string | URL, hint: string): unknown {
   const shown = redactUrl(url);
-  const excess = excessOf(text);
+  const excess = text.length <= SHORT ? undefined : excessOf(text);
   if (excess !== undefined) {
     const message = `Cannot read ${shown}: the response ${excess}`;
     throw new RemoteError(message, { method: "GET", url: shown, retryable: false });

@@ -5,6 +5,8 @@ import { parseJson } from "../../src/http/json.ts";
 
 const URL_A = "https://registry.example/v2/";
 const parse = (text: string): unknown => parseJson(text, URL_A, "is this a registry?");
+/** Only long texts are looked through before they are parsed. */
+const parseLong = (text: string): unknown => parse(text + " ".repeat(300_001));
 
 /** So many members, each with another key. */
 function members(count: number, between = ","): string {
@@ -16,12 +18,13 @@ describe("parseJson", () => {
     fc.assert(
       fc.property(fc.json({ maxDepth: 8 }), (text) => {
         expect(parse(text)).toEqual(JSON.parse(text));
+        expect(parseLong(text)).toEqual(JSON.parse(text));
       }),
     );
     const tricky = { '["\\"': ["[".repeat(200), '\\"[{', "\\"] };
-    expect(parse(JSON.stringify(tricky))).toEqual(tricky);
+    expect(parseLong(JSON.stringify(tricky))).toEqual(tricky);
     const quoted = `"${"[".repeat(200)}`;
-    expect(parse(JSON.stringify(quoted))).toBe(quoted);
+    expect(parseLong(JSON.stringify(quoted))).toBe(quoted);
   });
 
   test.each([
@@ -35,6 +38,13 @@ describe("parseJson", () => {
     const before = process.memoryUsage().heapTotal;
     expect(() => parse(text)).toThrow(why);
     expect(process.memoryUsage().heapTotal - before).toBeLessThan(8 * text.length);
+  });
+
+  test("takes at most some 100 times the size of a short text", () => {
+    const text = `[${"{},".repeat(99_000)}{}]`;
+    const before = process.memoryUsage().heapTotal;
+    expect(parse(text)).toHaveLength(99_001);
+    expect(process.memoryUsage().heapTotal - before).toBeLessThan(100 * text.length);
   });
 
   test.each(["", "<html>", '{"a":', '"unterminated', "[1,]"])(
