@@ -8,7 +8,7 @@ import {
   type ReleaseSource,
   type ResolveOptions,
 } from "../../resolve/resolve.ts";
-import { loadConstraint } from "../../version/load_constraint.ts";
+import { compilePolicy } from "../../version/load_constraint.ts";
 import { NewestTag } from "../../version/version.ts";
 import { isAuditName } from "../audit.ts";
 import type { GitHubClient } from "./client.ts";
@@ -94,7 +94,7 @@ export class GhrSource implements ReleaseSource {
   single(question: Question): ReleaseSource {
     if (this.#known !== undefined) return this;
     return {
-      tags: (signal) => this.#tagsDownToNewest(question, signal),
+      tags: (signal) => this.#newestTag(question, signal),
       release: (tag) => this.release(tag),
     };
   }
@@ -123,50 +123,42 @@ export class GhrSource implements ReleaseSource {
     };
   }
 
-  async *#tagsDownToNewest(
+  async *#newestTag(
     question: Question,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<ListedTag> {
     const found = await this.#io.repository.tags(signal);
-    const tags = [...(found?.tags.keys() ?? [])];
-    if (!(await this.#findNewest(tags, question, signal))) {
+    const newest = await this.#findNewest([...(found?.tags.keys() ?? [])], question, signal);
+    if (newest === undefined) {
       await this.#readList(found?.tags, signal);
       yield* this.#listed();
-      return;
-    }
-    for (const tag of tags) {
-      const release = this.#read.get(tag);
-      const isMissing = release === undefined && this.#read.has(tag);
-      yield isMissing ? { tag, unusable: UNRELEASED } : { tag, preRelease: release?.prerelease };
+    } else {
+      yield { tag: newest, preRelease: this.#read.get(newest)?.prerelease };
     }
   }
 
-  /** Returns whether a release that was read is the newest one, or nothing is newer than what the caller has. */
+  /** The newest version, of which the release was read, or that the caller has; `undefined` if the tags do not tell. */
   async #findNewest(
     tags: readonly string[],
     { exclude = [], since }: Question,
     signal: AbortSignal | undefined,
-  ): Promise<boolean> {
-    const satisfies = await loadConstraint(this.#locator);
+  ): Promise<string | undefined> {
+    const satisfies = await compilePolicy(this.#locator);
     const passedOver = [...exclude];
-    const newestOf = (listed: readonly string[]): string | undefined => {
-      const newest = new NewestTag({ ...this.#locator, exclude: passedOver }, satisfies);
-      for (const tag of listed) newest.offer(tag, this.#read.get(tag)?.prerelease);
-      return newest.tag;
-    };
-    const backwards = [...tags].reverse();
     this.#read.clear();
     for (let reads = 0; ; reads += 1) {
-      const tag = newestOf(tags);
-      if (tag !== undefined && isAtMost(tag, since, this.#locator)) return true;
+      const newest = new NewestTag({ ...this.#locator, exclude: passedOver }, satisfies);
+      for (const tag of tags) newest.offer(tag, this.#read.get(tag)?.prerelease);
+      const { tag } = newest;
+      if (tag !== undefined && isAtMost(tag, since, this.#locator)) return tag;
       // Of equal versions, the one that GitHub lists first is chosen.
-      if (tag === undefined || tag !== newestOf(backwards)) return false;
-      if (this.#read.has(tag)) return true;
-      if (reads === MAX_READS) return false;
+      if (tag === undefined || newest.isTied) return undefined;
+      if (this.#read.has(tag)) return tag;
+      if (reads === MAX_READS) return undefined;
       const release = await this.#io.repository.release(tag, signal);
       this.#read.set(tag, release);
       if (release === undefined) passedOver.push(tag);
-      else if (!release.prerelease || this.#locator.preRelease) return true;
+      else if (!release.prerelease || this.#locator.preRelease) return tag;
     }
   }
 
@@ -304,7 +296,7 @@ export class GhrSource implements ReleaseSource {
 
   /** The tags that could be chosen if they had a release, newest first, down to the newest release. */
   async #tagsWithoutRelease(): Promise<string[]> {
-    const satisfies = await loadConstraint(this.#locator);
+    const satisfies = await compilePolicy(this.#locator);
     const tags = [...(this.#known?.tags?.keys() ?? [])];
     const found: string[] = [];
     while (found.length < MAX_NEWER) {
