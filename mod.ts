@@ -60,7 +60,9 @@ export {
 } from "./src/registries/open.ts";
 export type { S3Locator } from "./src/registries/s3/locator.ts";
 export { type RegistryLocator, redactUrl, registries } from "./src/registries/table.ts";
+export type { Constraint } from "./src/version/constraint.ts";
 export { latestTag } from "./src/version/latest_tag.ts";
+export { loadConstraint } from "./src/version/load_constraint.ts";
 export {
   compareVersions,
   type LatestTagOptions,

@@ -3,8 +3,8 @@ import type { EventSink } from "../core/event.ts";
 import type { Artifact, Registry, Resolution } from "../core/types.ts";
 import { matchesArtifact } from "../platform/artifact_pattern.ts";
 import { SAME_POLL_MS } from "../resolve/resolve.ts";
-import { latestTag } from "../version/latest_tag.ts";
-import { compareVersions, versionOf } from "../version/version.ts";
+import { compilePolicy } from "../version/load_constraint.ts";
+import { compareVersions, NewestTag, versionOf } from "../version/version.ts";
 import { compareTags, skippedBy } from "./decisions.ts";
 import type { Candidate } from "./deployer.ts";
 import {
@@ -311,15 +311,17 @@ async function judge(
   if (input.hasWaiting && !isNewer) return { kind: "stay" };
   // A registry without `exists` has chosen by its own rules; its tags need not be versions.
   if (input.registry.exists === undefined) return { kind: "deploy", candidate };
-  if (isUpgrade(tag, running.tag, input.policy)) return { kind: "deploy", candidate };
+  if (await isUpgrade(tag, running.tag, input.policy)) return { kind: "deploy", candidate };
   return judgeOlder(candidate, running, input);
 }
 
 /** Also true if the operator has changed the policy, and the running version is not allowed any more. */
-function isUpgrade(tag: string, running: string, policy: VersionPolicy): boolean {
-  const { preRelease, calver, constraint, slot } = policy;
+async function isUpgrade(tag: string, running: string, policy: VersionPolicy): Promise<boolean> {
+  const { calver } = policy;
   const [next = "", present = ""] = [tag, running].map((one) => versionOf(one, calver));
-  if (latestTag([present], { preRelease, calver, constraint, slot }) === undefined) return true;
+  const allowed = new NewestTag(policy, await compilePolicy(policy));
+  allowed.offer(present);
+  if (allowed.tag === undefined) return true;
   return compareVersions(next, present, { calver }) > 0;
 }
 

@@ -4,7 +4,9 @@
  * @module
  */
 export type { Version } from "../core/types.ts";
+export type { Constraint } from "../version/constraint.ts";
 export { latestTag } from "../version/latest_tag.ts";
+export { loadConstraint } from "../version/load_constraint.ts";
 export {
   compareVersions,
   type LatestTagOptions,

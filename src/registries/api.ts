@@ -80,15 +80,9 @@ export function parseUrl(
   return driver.parse(split);
 }
 
-/** Opens a registry after a check of its URL, by default none: the first question reads a constraint. */
-export function openRegistry(
-  url: string,
-  options: Options,
-  check: (locator: LocatorBase) => void = () => {},
-): Registry {
+export function openRegistry(url: string, options: Options): Registry {
   const { timeoutMs = LIBRARY_TIMEOUT_MS } = options;
   const { driver, locator, context } = prepare(url, { ...options, timeoutMs });
-  check(locator);
   let opened: Promise<Registry> | undefined;
   const open = (): Promise<Registry> => {
     opened ??= Promise.resolve(driver.open(locator, context));

@@ -7,7 +7,7 @@ import type { OpenOptions, Platform, Registry, ResolveOptions } from "../core/ty
 import { declarePrintable, overlayQuery, redactUrl, type SplitUrl, splitUrl } from "../core/url.ts";
 import type { ResponseCache } from "../http/response_cache.ts";
 import { normalizePlatform, runtimePlatform } from "../platform/platform.ts";
-import { loadConstraint } from "../version/load_constraint.ts";
+import { compilePolicy } from "../version/load_constraint.ts";
 import type {
   HostServices,
   LocatorBase,
@@ -133,7 +133,7 @@ export async function loadRegistry(
   options: Options,
 ): Promise<{ registry: Registry; locator: LocatorBase }> {
   const { driver, locator, context } = prepare(url, options);
-  await loadConstraint(locator);
+  await compilePolicy(locator);
   const registry = await driver.open(locator, context);
   return { registry: withTimeout(registry, options.timeoutMs, context.clock), locator };
 }

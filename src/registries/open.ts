@@ -6,9 +6,8 @@ import type {
   Resolution,
   ResolveOptions,
 } from "../core/types.ts";
-import { compileConstraint } from "../version/constraint.ts";
 import * as api from "./api.ts";
-import type { HostServices, LocatorBase } from "./driver.ts";
+import type { HostServices } from "./driver.ts";
 import { parseFileUrl } from "./file_locator.ts";
 import { fetchArtifact, type Options, type RegistryOptions, splitRegistryUrl } from "./load.ts";
 import { type RegistryLocator, registries } from "./table.ts";
@@ -33,10 +32,9 @@ export type { RegistryOptions, SchemeOptions } from "./load.ts";
  */
 export function parseRegistryUrl(url: string): RegistryLocator {
   const split = splitRegistryUrl(url, registries);
-  const locator =
-    split.scheme === "file" ? parseFileUrl(split) : api.parseUrl(url, registries, ["file"]);
-  checkConstraint(locator);
-  return locator as RegistryLocator;
+  return split.scheme === "file"
+    ? parseFileUrl(split)
+    : (api.parseUrl(url, registries, ["file"]) as RegistryLocator);
 }
 
 /**
@@ -56,11 +54,7 @@ export function parseRegistryUrl(url: string): RegistryLocator {
  * ```
  */
 export function openRegistry(url: string, options: RegistryOptions & HostServices = {}): Registry {
-  return api.openRegistry(url, withAll(options), checkConstraint);
-}
-
-function checkConstraint({ constraint, calver, preRelease }: LocatorBase): void {
-  if (constraint !== "") compileConstraint(constraint, { calver, preRelease });
+  return api.openRegistry(url, withAll(options));
 }
 
 /** Any registry that needs no host, unless the options name others. */

@@ -4,12 +4,14 @@ import type { ConstraintTest } from "../version/constraint.ts";
 import { MAX_TAG_LENGTH } from "../version/semver.ts";
 import {
   compareParsed,
-  type LatestTagOptions,
   NewestTag,
   parseVersion,
+  type TagRules,
   type TagVerdict,
 } from "../version/version.ts";
 import type { ListedTag } from "./resolve.ts";
+
+type Rules = TagRules & { constraint?: string };
 
 interface Read {
   listed: ListedTag;
@@ -20,7 +22,7 @@ interface Read {
 export function explainTags(
   listed: readonly ListedTag[],
   chosen: string | undefined,
-  rules: LatestTagOptions,
+  rules: Rules,
   satisfies?: ConstraintTest,
 ): ExplainedTag[] {
   const judge = new NewestTag(rules, satisfies);
@@ -46,7 +48,7 @@ function byNewest(a: Read, b: Read): number {
   return compareParsed(b.version, a.version);
 }
 
-function reasonOf(one: Read, winner: Read | undefined, rules: LatestTagOptions): string {
+function reasonOf(one: Read, winner: Read | undefined, rules: Rules): string {
   if (one === winner) return "the newest version that fits";
   if (one.listed.unusable !== undefined) return one.listed.unusable;
   switch (one.verdict) {

@@ -1,5 +1,5 @@
 import type { ListedVersion, Version, VersionsOptions } from "../core/types.ts";
-import { loadConstraint } from "../version/load_constraint.ts";
+import { compilePolicy } from "../version/load_constraint.ts";
 import { compareParsed, NewestTag, parseVersion } from "../version/version.ts";
 import type { Policy, ReleaseSource } from "./resolve.ts";
 
@@ -9,7 +9,7 @@ export async function* listVersions(
   policy: Omit<Policy, "platform" | "graceMs">,
   { exclude = [], signal }: VersionsOptions,
 ): AsyncGenerator<ListedVersion> {
-  const judge = new NewestTag({ ...policy, exclude: [...exclude] }, await loadConstraint(policy));
+  const judge = new NewestTag({ ...policy, exclude: [...exclude] }, await compilePolicy(policy));
   const fits = (tag: string, preRelease: boolean | undefined): boolean =>
     ["newest", "older"].includes(judge.offer(tag, preRelease));
   const found: { version: Version; isMarked: boolean | undefined }[] = [];

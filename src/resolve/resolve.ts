@@ -15,7 +15,7 @@ import type {
 } from "../core/types.ts";
 import { type ArtifactChoice, chooseArtifact } from "../platform/artifact_choice.ts";
 import { normalizePlatform } from "../platform/platform.ts";
-import { loadConstraint } from "../version/load_constraint.ts";
+import { compilePolicy } from "../version/load_constraint.ts";
 import { compareParsed, NewestTag, parseVersion } from "../version/version.ts";
 import {
   describeFiltered,
@@ -128,7 +128,7 @@ export async function resolve(
   options: ResolveOptions,
 ): Promise<Resolution> {
   const rules = { ...policy, exclude: [...(options.exclude ?? [])] };
-  const satisfies = await loadConstraint(policy);
+  const satisfies = await compilePolicy(policy);
   const newest = new NewestTag(rules, satisfies);
   const tally = new TagTally();
   const listed: ListedTag[] = [];

@@ -7,16 +7,18 @@
 import Range from "semver/classes/range.js";
 import { ConfigError } from "../core/error.ts";
 import { compileCalver } from "./calver.ts";
-import { comparePreRelease, type TagScan } from "./semver.ts";
+import { comparePreRelease } from "./semver.ts";
 
-export type ConstraintTest = (scan: TagScan, tag: string) => boolean;
-
-export interface ConstraintOptions {
-  /** Whether pre-releases are compared like other versions (`includePrerelease`). */
+/**
+ * A range of versions, which {@link loadConstraint} makes for {@link latestTag}. `preRelease` means that pre-releases are
+ * compared like other versions; without a CalVer format, `calver` is empty.
+ */
+export type Constraint = (rules: {
   preRelease: boolean;
-  /** The CalVer format of the tags; empty for SemVer. */
   calver: string;
-}
+}) => (segments: readonly number[], preRelease: string) => boolean;
+
+export type ConstraintTest = ReturnType<Constraint>;
 
 /** The used part of the package's `Range`; declared here because Deno lacks its types. */
 interface ParsedRange {
@@ -44,7 +46,10 @@ interface Comparison {
  * With a CalVer format, the first three segments stand for major, minor and patch (0 if absent): `^2024.6` means
  * "2024, from June on", and months may be written `06`. Further segments, and then the pre-release, are not compared.
  */
-export function compileConstraint(text: string, options: ConstraintOptions): ConstraintTest {
+export function compileConstraint(
+  text: string,
+  options: Parameters<Constraint>[0],
+): ConstraintTest {
   const { calver, preRelease } = options;
   const segments = calver === "" ? 3 : compileCalver(calver).specifiers.length;
   const range = readRange(text, calver !== "", preRelease);
@@ -59,9 +64,9 @@ export function compileConstraint(text: string, options: ConstraintOptions): Con
         }),
       ),
   );
-  return (scan, tag) => {
-    const suffix = segments > 3 ? "" : tag.slice(scan.preStart, scan.preEnd);
-    return alternatives.some((all) => all.every((one) => holds(one, scan.segments, suffix)));
+  return (numbers, suffix) => {
+    const compared = segments > 3 ? "" : suffix;
+    return alternatives.some((all) => all.every((one) => holds(one, numbers, compared)));
   };
 }
 

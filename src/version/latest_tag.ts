@@ -1,4 +1,3 @@
-import { compileConstraint } from "./constraint.ts";
 import { type LatestTagOptions, NewestTag } from "./version.ts";
 
 /**
@@ -15,17 +14,15 @@ import { type LatestTagOptions, NewestTag } from "./version.ts";
  * const tags = ["v1.0.0+blue", "v1.1.0+green", "v2.0.0-rc.1+blue", "latest"];
  * if (latestTag(tags) !== "v1.1.0+green") throw new Error("newest of all");
  * if (latestTag(tags, { slot: "blue" }) !== "v1.0.0+blue") throw new Error("newest of its slot");
- * if (latestTag(tags, { preRelease: true, constraint: ">=2" }) !== "v2.0.0-rc.1+blue") throw new Error("in range");
+ * if (latestTag(tags, { preRelease: true }) !== "v2.0.0-rc.1+blue") throw new Error("newest with pre-releases");
  * ```
  */
 export function latestTag(
   tags: Iterable<string>,
   options: LatestTagOptions = {},
 ): string | undefined {
-  const { constraint = "", calver = "", preRelease = false } = options;
-  const satisfies =
-    constraint === "" ? undefined : compileConstraint(constraint, { calver, preRelease });
-  const newest = new NewestTag(options, satisfies);
+  const { constraint, calver = "", preRelease = false } = options;
+  const newest = new NewestTag(options, constraint?.({ calver, preRelease }));
   for (const tag of tags) newest.offer(tag);
   return newest.tag;
 }

@@ -1,17 +1,33 @@
-import type { ConstraintTest } from "./constraint.ts";
+import type { Constraint, ConstraintTest } from "./constraint.ts";
 
 /**
- * Compiles the constraint of a policy, if it has one. Only then the `semver` package is loaded, which would take a
- * tenth of the start-up time.
+ * Loads a range of versions for `latestTag`. The `semver` package, which reads ranges, is loaded only now.
+ *
+ * @param range A semver range such as `^1.2`, `~1.0` or `>=1 <2`.
+ * @returns The range. If it is invalid, `latestTag` throws.
+ *
+ * @example
+ * ```ts
+ * import { latestTag, loadConstraint } from "dewy/version";
+ *
+ * const constraint = await loadConstraint("^1.2");
+ * if (latestTag(["v1.1.0", "v1.2.3", "v2.0.0"], { constraint }) !== "v1.2.3") throw new Error("in range");
+ * ```
+ */
+export async function loadConstraint(range: string): Promise<Constraint> {
+  const { compileConstraint } = await import("./constraint.ts");
+  return (options) => compileConstraint(range, options);
+}
+
+/**
+ * Compiles the constraint of a policy, if it has one.
  *
  * @throws ConfigError if the constraint is invalid.
  */
-export async function loadConstraint(policy: {
+export async function compilePolicy(policy: {
   constraint: string;
   calver: string;
   preRelease: boolean;
 }): Promise<ConstraintTest | undefined> {
-  if (policy.constraint === "") return undefined;
-  const { compileConstraint } = await import("./constraint.ts");
-  return compileConstraint(policy.constraint, policy);
+  return policy.constraint === "" ? undefined : (await loadConstraint(policy.constraint))(policy);
 }

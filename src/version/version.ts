@@ -1,7 +1,7 @@
 import { ConfigError } from "../core/error.ts";
 import type { Version } from "../core/types.ts";
 import { compileCalver, parseCalver } from "./calver.ts";
-import type { ConstraintTest } from "./constraint.ts";
+import type { Constraint, ConstraintTest } from "./constraint.ts";
 import {
   comparePreRelease,
   emptyScan,
@@ -19,15 +19,17 @@ export interface VersionOptions {
 
 /** Filters for {@link latestTag}. */
 export interface LatestTagOptions extends VersionOptions {
+  /** A range of versions, from `loadConstraint`. Defaults to any version. */
+  constraint?: Constraint;
   /** Whether to include pre-releases. Defaults to false. */
   preRelease?: boolean;
   /** The exact build metadata of the version. Defaults to any. */
   slot?: string;
-  /** A semver range such as `^1.2`. Defaults to any version. */
-  constraint?: string;
   /** Tags to skip. Defaults to none. */
   exclude?: Iterable<string>;
 }
+
+export type TagRules = Omit<LatestTagOptions, "constraint">;
 
 export type TagVerdict =
   | "newest" // of all tags offered so far
@@ -112,6 +114,8 @@ function compareSegments(a: readonly number[], b: readonly number[]): -1 | 0 | 1
 
 export class NewestTag {
   tag: string | undefined = undefined;
+  /** Whether another tag is of the same version. */
+  isTied = false;
   readonly #scan: TagScanner;
   readonly #preRelease: boolean;
   readonly #slot: string;
@@ -120,7 +124,7 @@ export class NewestTag {
   #current: TagScan;
   #best: TagScan;
 
-  constructor(options: Omit<LatestTagOptions, "constraint"> = {}, satisfies?: ConstraintTest) {
+  constructor(options: TagRules = {}, satisfies?: ConstraintTest) {
     const calver = options.calver ?? "";
     const format = calver === "" ? undefined : compileCalver(calver);
     this.#scan = format?.scan ?? scanSemver;
@@ -137,9 +141,12 @@ export class NewestTag {
     if (!this.#scan(tag, scan)) return "no-version";
     if (this.#slot !== "" && tag.slice(scan.buildStart) !== this.#slot) return "slot";
     if (!this.#preRelease && (isPreRelease || scan.preEnd > scan.preStart)) return "pre-release";
-    if (this.#satisfies?.(scan, tag) === false) return "constraint";
+    const suffix = tag.slice(scan.preStart, scan.preEnd);
+    if (this.#satisfies?.(scan.segments, suffix) === false) return "constraint";
     if (this.#exclude.has(tag)) return "excluded";
-    if (this.tag !== undefined && this.#compareToBest(tag) <= 0) return "older";
+    const order = this.tag === undefined ? 1 : this.#compareToBest(tag);
+    this.isTied = order === 0 || (order < 0 && this.isTied);
+    if (order <= 0) return "older";
     this.#current = this.#best;
     this.#best = scan;
     this.tag = tag;

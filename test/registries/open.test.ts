@@ -33,13 +33,23 @@ describe("openRegistry", () => {
     ["no URL at all", "acme/app", "<scheme>://"],
     ["an unknown option", "ghr://acme/app?prerelease=true", 'unknown option "prerelease"'],
     ["a CalVer format without a specifier", "ghr://acme/app?calver=foo", "no valid specifiers"],
-    ["a bad constraint", "ghr://acme/app?constraint=banana", "banana"],
     ["credentials in the URL", "ghr://user:secret@acme/app", "credentials"],
   ])("refuses %s", (_, url, why) => {
     const open = (): unknown => openRegistry(url, quiet);
     expect(open).toThrow(ConfigError);
     expect(open).toThrow(why);
     expect(open).not.toThrow("secret");
+  });
+
+  it("refuses a constraint that is not a range with the first question, before any request", async () => {
+    const fake = strictFake();
+    const registry = openRegistry("ghr://acme/app?constraint=banana", {
+      ...quiet,
+      fetch: fake.fetch,
+    });
+    await expect(registry.resolve()).rejects.toThrow(ConfigError);
+    await expect(registry.resolve()).rejects.toThrow('Invalid constraint "banana"');
+    expect(fake.requests).toEqual([]);
   });
 
   it.each([

@@ -80,7 +80,9 @@ describe("every registry URL", () => {
     expect(parse(`${url}?calver=foo`, LOCATORS)).toBe(REFUSED);
     const invalid = `${url}?constraint=latest`;
     const options = { registries: hostRegistries };
-    expect(() => openRegistry(invalid, options)).toThrow('Invalid constraint "latest"');
+    await expect(openRegistry(invalid, options).resolve()).rejects.toThrow(
+      'Invalid constraint "latest"',
+    );
     await expect(loadRegistry(invalid, options)).rejects.toThrow('Invalid constraint "latest"');
     expect(parse(`${url}?constraint=%5E1.2&calver=`, LOCATORS)).toMatchObject({
       constraint: "^1.2",

@@ -2,8 +2,9 @@ import fc from "fast-check";
 import semver from "semver";
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/core/error.ts";
-import { compileConstraint } from "../../src/version/constraint.ts";
+import { type Constraint, compileConstraint } from "../../src/version/constraint.ts";
 import { latestTag } from "../../src/version/latest_tag.ts";
+import { loadConstraint } from "../../src/version/load_constraint.ts";
 import { compareVersions, NewestTag, parseVersion, versionOf } from "../../src/version/version.ts";
 import { REFUSED, testVectors } from "../support/vectors.ts";
 import { anyTag, semverTag } from "./arbitraries.ts";
@@ -126,6 +127,10 @@ describe("compareVersions", () => {
   });
 });
 
+function range(text: string): Constraint {
+  return (options) => compileConstraint(text, options);
+}
+
 describe("latestTag", () => {
   test("agrees with sorting by the semver package, whatever the rules", () => {
     const rules = fc.record({
@@ -150,7 +155,7 @@ describe("latestTag", () => {
         fc.nat({ max: 3 }),
         (tags, rule, excluded) => {
           const exclude = tags.slice(0, excluded);
-          expect(latestTag(tags, { ...rule, exclude })).toBe(
+          expect(latestTag(tags, { ...rule, constraint: range(rule.constraint), exclude })).toBe(
             naiveLatest(tags, { ...rule, exclude }),
           );
         },
@@ -205,9 +210,7 @@ describe("latestTag", () => {
   });
 
   test("takes empty texts for unset", () => {
-    expect(latestTag(["v1.0.0"], { calver: "", slot: "", constraint: "", exclude: [] })).toBe(
-      "v1.0.0",
-    );
+    expect(latestTag(["v1.0.0"], { calver: "", slot: "", exclude: [] })).toBe("v1.0.0");
   });
 
   test("chooses 0.0.0 if it is the only version", () => {
@@ -224,8 +227,8 @@ describe("latestTag", () => {
   });
 
   test("names a constraint or a format that cannot be used, even when there are no tags", () => {
-    expect(() => latestTag([], { constraint: "latest" })).toThrow(ConfigError);
-    expect(() => latestTag([], { constraint: "latest" })).toThrow('"latest"');
+    expect(() => latestTag([], { constraint: range("latest") })).toThrow(ConfigError);
+    expect(() => latestTag([], { constraint: range("latest") })).toThrow('"latest"');
     expect(() => latestTag([], { calver: "foo" })).toThrow(
       'calver format "foo" contains no valid specifiers (expected YYYY, YY, 0Y, MM, 0M, WW, 0W, DD, 0D, or MICRO)',
     );
@@ -240,37 +243,50 @@ describe("latestTag", () => {
     ["1.1.0", ["1.1.0"]],
   ])("the constraint %s admits %j of 1.2.0, 1.1.0 and 1.0.0", (constraint, admitted) => {
     const tags = ["1.2.0", "1.1.0", "1.0.0"];
-    expect(tags.filter((tag) => latestTag([tag], { constraint }) !== undefined)).toEqual(admitted);
+    expect(
+      tags.filter((tag) => latestTag([tag], { constraint: range(constraint) }) !== undefined),
+    ).toEqual(admitted);
   });
 
   test("compares the numbers in the pre-release of a constraint as numbers", () => {
-    const options = { constraint: ">=1.0.0-rc.2", preRelease: true };
+    const options = { constraint: range(">=1.0.0-rc.2"), preRelease: true };
     expect(latestTag(["1.0.0-rc.1", "1.0.0-rc.10"], options)).toBe("1.0.0-rc.10");
     expect(latestTag(["1.0.0-rc.1"], options)).toBeUndefined();
   });
 
   test("rejects zero-padded numbers in a constraint on SemVer", () => {
-    expect(() => latestTag([], { constraint: "^1.02" })).toThrow('Invalid constraint "^1.02"');
+    expect(() => latestTag([], { constraint: range("^1.02") })).toThrow(
+      'Invalid constraint "^1.02"',
+    );
+  });
+
+  test("takes a range that was loaded", async () => {
+    const constraint = await loadConstraint("^1.1");
+    expect(latestTag(["1.0.0", "1.2.0", "2.0.0"], { constraint })).toBe("1.2.0");
   });
 
   test("keeps the cause of an invalid constraint", () => {
-    expect(() => latestTag([], { constraint: "latest" })).toThrow(
+    expect(() => latestTag([], { constraint: range("latest") })).toThrow(
       expect.objectContaining({ cause: expect.any(TypeError) }),
     );
   });
 
   test("counts the pre-releases of a range's own lower bound as inside of it", () => {
-    expect(latestTag(["v1.2.0-rc.1"], { constraint: "~1.2", preRelease: true })).toBe(
+    expect(latestTag(["v1.2.0-rc.1"], { constraint: range("~1.2"), preRelease: true })).toBe(
       "v1.2.0-rc.1",
     );
-    expect(latestTag(["v1.2.0-rc.1"], { constraint: "^1.2.0", preRelease: true })).toBeUndefined();
+    expect(
+      latestTag(["v1.2.0-rc.1"], { constraint: range("^1.2.0"), preRelease: true }),
+    ).toBeUndefined();
   });
 
   test("does not let a pre-release of the next major through ^ when pre-releases count", () => {
     const tags = ["v1.9.0", "v2.0.0-rc.1", "v1.10.0-beta.1"];
-    expect(latestTag(tags, { constraint: "^1.2", preRelease: true })).toBe("v1.10.0-beta.1");
-    expect(latestTag(tags, { constraint: "^1.2" })).toBe("v1.9.0");
-    expect(latestTag(tags, { constraint: ">=1 <2", preRelease: true })).toBe("v1.10.0-beta.1");
+    expect(latestTag(tags, { constraint: range("^1.2"), preRelease: true })).toBe("v1.10.0-beta.1");
+    expect(latestTag(tags, { constraint: range("^1.2") })).toBe("v1.9.0");
+    expect(latestTag(tags, { constraint: range(">=1 <2"), preRelease: true })).toBe(
+      "v1.10.0-beta.1",
+    );
   });
 });
 
@@ -288,23 +304,27 @@ describe("constraints on CalVer", () => {
     ["2024.06.x || 2023", "2024.06.7"],
     [">=2026", undefined],
   ])("%s compares the segments", (constraint, expected) => {
-    expect(latestTag(tags, { calver, constraint })).toBe(expected);
+    expect(latestTag(tags, { calver, constraint: range(constraint) })).toBe(expected);
   });
 
   test("count pre-releases only when asked", () => {
-    expect(latestTag(tags, { calver, constraint: ">=2025", preRelease: true })).toBe(
+    expect(latestTag(tags, { calver, constraint: range(">=2025"), preRelease: true })).toBe(
       "2025.02.0-rc.1",
     );
-    expect(latestTag(tags, { calver, constraint: ">=2025" })).toBe("2025.01.0");
+    expect(latestTag(tags, { calver, constraint: range(">=2025") })).toBe("2025.01.0");
   });
 
   test("of fewer segments fill up with zero, of more leave the rest and the pre-release out", () => {
-    expect(latestTag(["2024.5", "2024.6"], { calver: "YYYY.MM", constraint: "<=2024.5.0" })).toBe(
-      "2024.5",
-    );
+    expect(
+      latestTag(["2024.5", "2024.6"], { calver: "YYYY.MM", constraint: range("<=2024.5.0") }),
+    ).toBe("2024.5");
     const four = ["2024.06.15.3-rc.1", "2024.06.16.0"];
     expect(
-      latestTag(four, { calver: "YYYY.0M.0D.MICRO", constraint: "=2024.6.15", preRelease: true }),
+      latestTag(four, {
+        calver: "YYYY.0M.0D.MICRO",
+        constraint: range("=2024.6.15"),
+        preRelease: true,
+      }),
     ).toBe(four[0]);
   });
 });
@@ -337,6 +357,17 @@ describe("versionOf", () => {
 });
 
 describe("NewestTag", () => {
+  test.each([
+    [["1.0.0", "1.0.0+a"], true],
+    [["1.0.0", "1.0.0+a", "0.9.0"], true],
+    [["1.0.0", "1.0.0+a", "1.1.0"], false],
+    [["1.0.0-rc.1", "1.0.0", "1.0.0-rc.1"], false],
+  ])("of %j knows whether another tag has the newest version", (tags, isTied) => {
+    const newest = new NewestTag();
+    for (const tag of tags) newest.offer(tag);
+    expect(newest.isTied).toBe(isTied);
+  });
+
   test("returns a verdict for each tag", () => {
     const satisfies = compileConstraint("^1", { calver: "", preRelease: false });
     const newest = new NewestTag({ slot: "blue", exclude: ["1.3.0+blue"] }, satisfies);
