@@ -61,9 +61,13 @@ export class GuardedBody implements AsyncIterableIterator<Bytes, undefined> {
   }
 
   async return(): Promise<IteratorResult<Bytes, undefined>> {
-    this.#end(true);
-    this.#reader.cancel().catch(() => {});
+    this.cancel();
     return { done: true, value: undefined };
+  }
+
+  cancel(reason?: unknown): void {
+    this.#end(true);
+    this.#reader.cancel(reason).catch(() => {});
   }
 
   toStream(): ReadableStream<Bytes> {
@@ -74,9 +78,7 @@ export class GuardedBody implements AsyncIterableIterator<Bytes, undefined> {
           if (done) controller.close();
           else controller.enqueue(value);
         },
-        cancel: async () => {
-          await this.return();
-        },
+        cancel: (reason) => this.cancel(reason),
       },
       { highWaterMark: 0 },
     );

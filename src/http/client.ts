@@ -207,7 +207,7 @@ async function readWithTimeout(
     return await withTimeout(text, { clock, ms: TEXT_TIMEOUT_MS, what: "end of the response" });
   } catch (error) {
     if (!(error instanceof TimeoutError)) throw error;
-    body.return();
+    body.cancel();
     throw networkError({ method, url: new URL(url), hasResponse: true }, error);
   }
 }
@@ -225,7 +225,7 @@ async function exchange(
     if (response.ok || request.accept?.includes(response.status)) return sent;
     if (!isRedirect(response)) throw await errorOf(sent);
     if (request.redirect === "manual") return sent;
-    body?.return();
+    body?.cancel();
     if (request.redirect === "error") throw unexpectedRedirect(step, response.status);
     if (redirects === MAX_REDIRECTS) throw tooManyRedirects(step, response.status);
     step = nextStep(step, response);
