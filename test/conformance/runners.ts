@@ -4,6 +4,7 @@ import { serveFetch } from "../fakes/serve.ts";
 import { type Runtime, runCase, runtimes } from "../runtime/runtimes.ts";
 import { bundleForEdge, startWorker } from "../runtime/workerd.ts";
 import type { Outcome, Peers, RuntimeKind } from "./case.ts";
+import { WORKER_STORES } from "./worker_stores.ts";
 
 /** Runs the whole suite in one process of a runtime. */
 export interface Runner {
@@ -58,13 +59,11 @@ async function inWorker(peers: Peers): Promise<Outcome[]> {
     await bundleForEdge(`
       import { runCases } from "./test/conformance/run.ts";
       export default {
-        async fetch(request, { KV: kv }) {
+        async fetch(request, { VERSIONS: kv }) {
           return Response.json(await runCases({ ...(await request.json()), kv }));
         },
       };`),
-    await bundleForEdge(`
-      import { answerStore } from "./test/conformance/worker_stores.ts";
-      export default { fetch: answerStore };`),
+    { stores: await bundleForEdge(WORKER_STORES) },
   );
   try {
     const response = await fetch(worker.url, { method: "POST", body: JSON.stringify(peers) });

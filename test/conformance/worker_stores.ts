@@ -1,3 +1,8 @@
+/** The module of a worker that answers as below. */
+export const WORKER_STORES = `
+  import { answerStore } from "./test/conformance/worker_stores.ts";
+  export default { fetch: answerStore };`;
+
 const values = new Map<string, ArrayBuffer>();
 /** As the bytes of HTTP/1.1. */
 const responses = new Map<string, string>();

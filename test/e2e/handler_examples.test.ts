@@ -1,12 +1,16 @@
 import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
+import { WORKER_STORES } from "../conformance/worker_stores.ts";
 import { type ServedGitHub, serveGitHub } from "../fakes/github.ts";
-import { DENO_RUN, neutralEnvironment, ROOT } from "../runtime/runtimes.ts";
+import { serveFetch } from "../fakes/serve.ts";
+import { DENO_RUN, neutralEnvironment, ROOT, runtimes } from "../runtime/runtimes.ts";
 import { bundleForEdge, startWorker } from "../runtime/workerd.ts";
+import { tempDirectory } from "../support/temp_directory.ts";
 
 const EXAMPLES = join(ROOT, "examples", "handler");
 const BIN = join(ROOT, "node_modules", ".bin");
@@ -55,29 +59,79 @@ const calling =
   async (path, init) =>
     handler(new Request(`https://example.com${path}`, init));
 
+/** Bundles an example for Node, as the platforms do, and imports it. */
+async function bundled<T>(file: string): Promise<T> {
+  const [node] = runtimes;
+  const [, output] = (await node?.command(join(EXAMPLES, file))) ?? [];
+  return import(output ?? "");
+}
+
+type WebHandler = (request: Request) => Promise<Response>;
+
 test("the Worker answers in workerd, also twenty at once in a cold isolate", async () => {
+  const authorizations = new Set<string | null>();
+  // All that the worker asks arrives here, whatever its host.
+  const outbound = await serveFetch(async (request) => {
+    const { pathname, search, host } = new URL(request.url);
+    expect(host).toBe("api.github.com");
+    authorizations.add(request.headers.get("authorization"));
+    const { status, headers, body } = await fetch(github.url + pathname + search, request);
+    return new Response(body, { status, headers });
+  });
   const worker = await startWorker(
-    await bundleForEdge(`
-      import worker from "./examples/handler/cloudflare.ts";
-      const env = { GITHUB_API_URL: ${JSON.stringify(github.url)} };
-      export default { fetch: (request) => worker.fetch(request, env) };`),
+    await bundleForEdge(`export { default } from "./examples/handler/cloudflare/worker.ts";`),
+    {
+      stores: await bundleForEdge(WORKER_STORES),
+      secrets: { GITHUB_TOKEN: "ghp_writer" },
+      outbound: new URL(outbound.url).host,
+    },
   );
   onTestFinished(() => worker.close());
+  onTestFinished(() => outbound.close());
   const ask = over(worker.url);
   const cold = Array.from({ length: 20 }, () => ask("/app/latest?platform=linux-arm64"));
   const statuses = (await Promise.all(cold)).map(({ status }) => status);
   expect(statuses).toEqual(Array(20).fill(200));
   await expectHandler(ask);
+  expect([...authorizations]).toEqual(["Bearer ghp_writer"]);
 });
 
+test("a handler with tokens is made before the first request of a Worker", async () => {
+  const worker = await startWorker(
+    await bundleForEdge(`
+      import { createHandler } from "./src/handler/mod.ts";
+      const registries = { app: "ghr://linyows/myapp" };
+      const tokens = { readToken: "r3ad", reportToken: "r3port", onReport: () => {} };
+      export default { fetch: createHandler({ registries, ...tokens }) };`),
+  );
+  onTestFinished(() => worker.close());
+  const { status } = await over(worker.url)("/app/latest");
+  expect(status).toBe(401);
+});
+
+const DENO_CONFIG = `--config=${join(ROOT, "deno.json")}`;
+
 test.each([
-  ["deno serve", [join(BIN, "deno"), "serve", ...DENO_FLAGS, "--host=127.0.0.1", "--port=0"]],
-  ["bun", [join(BIN, "bun")]],
-])("fetch.ts answers under %s", async (name, [program = "", ...args]) => {
-  const child = spawn(program, [...args, join(EXAMPLES, "fetch.ts")], {
-    env: { ...neutralEnvironment(), GITHUB_API_URL: github.url, PORT: "0", NO_COLOR: "1" },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  ["Deno Deploy", "deno/main.ts", ["deno", ...DENO_RUN, DENO_CONFIG, "--unstable-kv"]],
+  ["deno serve", "bun.ts", ["deno", "serve", ...DENO_FLAGS, "--host=127.0.0.1", "--port=0"]],
+  ["Bun", "bun.ts", ["bun"]],
+])("the server of %s answers", async (name, file, [program = "", ...args]) => {
+  const child = spawn(
+    join(BIN, program),
+    [...args.filter((arg) => arg !== "--quiet"), join(EXAMPLES, file)],
+    {
+      env: {
+        ...neutralEnvironment(),
+        GITHUB_API_URL: github.url,
+        PORT: "0",
+        DENO_SERVE_ADDRESS: "tcp:127.0.0.1:0",
+        // Where Deno keeps its databases.
+        DENO_DIR: await tempDirectory(),
+        NO_COLOR: "1",
+      },
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
   const ended = new Promise((resolve) => child.once("exit", resolve));
   onTestFinished(async () => {
     child.kill("SIGKILL");
@@ -95,32 +149,61 @@ test.each([
   await expectHandler(over(address.exec(output)?.[0] ?? ""));
 });
 
-test.each(["vercel", "next"])("the routes of %s answer", async (name) => {
-  const routes = await import(join(EXAMPLES, `${name}.ts`));
-  const ask = calling((request) => routes[request.method](request));
+test("the function of Vercel answers what its configuration sends there", async () => {
+  const { default: versions } = await bundled<{ default: { fetch: WebHandler } }>(
+    "vercel/api/versions.ts",
+  );
+  const { rewrites } = JSON.parse(await readFile(join(EXAMPLES, "vercel/vercel.json"), "utf8"));
+  expect(rewrites).toEqual([{ source: "/versions/:path*", destination: "/api/versions" }]);
+  // A rewritten request keeps its path, and what was matched is added to its query.
+  const ask: Ask = (path, init) => {
+    const url = new URL(path, "https://example.com");
+    url.searchParams.append("path", url.pathname.replace("/versions/", ""));
+    return versions.fetch(new Request(url, init));
+  };
+  await expectHandler(ask, "/versions");
+});
+
+test("the route of Next.js answers", async () => {
+  const routes = await bundled<Record<string, WebHandler>>(
+    "next/app/api/versions/[...path]/route.ts",
+  );
+  const ask = calling((request) => routes[request.method]?.(request) ?? Response.error());
   await expectHandler(ask, "/api/versions");
 });
 
 test("the function of Netlify answers where its config says", async () => {
-  const { default: handler, config } = await import("../../examples/handler/netlify.ts");
+  const { default: handler, config } = await bundled<{
+    default: WebHandler;
+    config: { path: string };
+  }>("netlify/netlify/functions/versions.ts");
   await expectHandler(calling(handler), config.path.replace("/*", ""));
 });
 
+interface LambdaResult {
+  statusCode: number;
+  headers: Record<string, string>;
+  body: string;
+  isBase64Encoded: boolean;
+}
+
 test("the function of Lambda answers the events of a function URL", async () => {
-  const { handler } = await import("../../examples/handler/lambda.ts");
+  const { handler } = await bundled<{ handler(event: object): Promise<LambdaResult> }>(
+    "lambda/handler.ts",
+  );
   const ask = calling(async (request) => {
     const { pathname, search, hostname } = new URL(request.url);
+    // https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads
     const { statusCode, headers, body, isBase64Encoded } = await handler({
+      version: "2.0",
       rawPath: pathname,
       rawQueryString: search.slice(1),
-      headers: Object.fromEntries(request.headers),
-      requestContext: { domainName: hostname, http: { method: request.method } },
+      headers: { ...Object.fromEntries(request.headers), host: hostname },
+      requestContext: { domainName: hostname, http: { method: request.method, path: pathname } },
       isBase64Encoded: false,
     });
-    expect(isBase64Encoded).toBe(true);
-    const isEmpty = statusCode === 304 || body === "";
-    const bytes = isEmpty ? null : Buffer.from(body, "base64");
-    return new Response(bytes, { status: statusCode, headers });
+    const bytes = Buffer.from(body, isBase64Encoded ? "base64" : "utf8");
+    return new Response(bytes.length === 0 ? null : bytes, { status: statusCode, headers });
   });
   await expectHandler(ask);
 });
@@ -138,6 +221,18 @@ test("an express app and a node:http server answer", async () => {
   await expectHandler(over(await listen(createServer(app))), "/versions");
   const { server } = await import("../../examples/handler/node.ts");
   await expectHandler(over(await listen(server)));
+});
+
+test("the examples ask for this version of the package", async () => {
+  const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
+  for (const folder of ["cloudflare", "vercel", "netlify", "lambda"]) {
+    const text = await readFile(join(EXAMPLES, folder, "package.json"), "utf8");
+    expect(JSON.parse(text).dependencies.dewy, folder).toBe(`^${version}`);
+  }
+  const { imports } = JSON.parse(await readFile(join(EXAMPLES, "deno/deno.json"), "utf8"));
+  for (const [name, target] of Object.entries(imports)) {
+    expect(target).toBe(name.replace("dewy", `npm:dewy@^${version}`));
+  }
 });
 
 async function listen(server: ReturnType<typeof createServer>): Promise<string> {

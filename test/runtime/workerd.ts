@@ -7,6 +7,17 @@ import { build } from "esbuild";
 import { neutralEnvironment, ROOT } from "./runtimes.ts";
 
 const START_TIMEOUT_MS = 45_000;
+/** Modules of the platform itself. */
+const PLATFORM = ["cloudflare:workers"];
+
+export interface WorkerOptions {
+  /** An ES module that stands behind the namespace `VERSIONS` of Workers KV and the Cache API. */
+  stores?: string;
+  /** Secrets by name. */
+  secrets?: Readonly<Record<string, string>>;
+  /** The `host:port` that all requests of the worker reach. Defaults to the network. */
+  outbound?: string;
+}
 
 export interface Worker {
   url: string;
@@ -31,21 +42,24 @@ export async function bundleForEdge(contents: string, minify = false): Promise<s
     mainFields: ["module", "main"],
     conditions: ["workerd", "worker", "browser", "import"],
     logLevel: "silent",
+    external: PLATFORM,
   });
-  const left = Object.values(metafile.outputs).flatMap(({ imports }) => imports);
+  const left = Object.values(metafile.outputs)
+    .flatMap(({ imports }) => imports)
+    .filter(({ path }) => !PLATFORM.includes(path));
   if (left.length > 0) throw new Error(`the bundle imports ${left.map(({ path }) => path)}`);
   return outputFiles[0]?.text ?? "";
 }
 
 /**
  * Starts workerd without Node compatibility, and waits until it accepts connections. `script` is an
- * ES module with a default export, as Workers have; `stores` is one that stands behind the namespace KV and the Cache API.
+ * ES module with a default export, as Workers have.
  */
-export async function startWorker(script: string, stores?: string): Promise<Worker> {
+export async function startWorker(script: string, options: WorkerOptions = {}): Promise<Worker> {
   const directory = await mkdtemp(join(tmpdir(), "dewy-workerd-"));
   await writeFile(join(directory, "worker.js"), script);
-  if (stores !== undefined) await writeFile(join(directory, "stores.js"), stores);
-  await writeFile(join(directory, "config.capnp"), configuration(stores !== undefined));
+  await writeFile(join(directory, "stores.js"), options.stores ?? "export default {};");
+  await writeFile(join(directory, "config.capnp"), configuration(options));
   const program = createRequire(import.meta.url).resolve("workerd/bin/workerd");
   const child = spawn(program, ["serve", join(directory, "config.capnp"), "--control-fd=3"], {
     env: neutralEnvironment(),
@@ -64,34 +78,33 @@ export async function startWorker(script: string, stores?: string): Promise<Work
 }
 
 // https://github.com/cloudflare/workerd/blob/main/src/workerd/server/workerd.capnp
-const configuration = (
-  hasStores: boolean,
-): string => `using Workerd = import "/workerd/workerd.capnp";
+function configuration({ secrets = {}, outbound }: WorkerOptions): string {
+  const texts = Object.entries(secrets).map(
+    ([name, value]) => `(name = "${name}", text = ${JSON.stringify(value)}),`,
+  );
+  const internet =
+    outbound === undefined
+      ? 'network = (allow = ["private", "public"])'
+      : `external = (address = "${outbound}", http = ())`;
+  return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = (
       modules = [(name = "worker.js", esModule = embed "worker.js")],
-      compatibilityDate = "2026-01-01",${
-        hasStores
-          ? `
-      bindings = [(name = "KV", kvNamespace = "stores")],
-      cacheApiOutbound = "stores",`
-          : ""
-      }
-    )),${
-      hasStores
-        ? `
+      compatibilityDate = "2026-01-01",
+      bindings = [${texts.join(" ")} (name = "VERSIONS", kvNamespace = "stores")],
+      cacheApiOutbound = "stores",
+    )),
     (name = "stores", worker = (
       modules = [(name = "stores.js", esModule = embed "stores.js")],
       compatibilityDate = "2026-01-01",
-    )),`
-        : ""
-    }
-    (name = "internet", network = (allow = ["private", "public"])),
+    )),
+    (name = "internet", ${internet}),
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
 );
 `;
+}
 
 /** Returns the port from the first line of JSON that workerd writes to the control descriptor. */
 function listening(child: ChildProcess): Promise<number> {

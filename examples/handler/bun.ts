@@ -1,4 +1,4 @@
 import { createHandler } from "dewy/handler";
 
-// Deno Deploy and `deno serve`, and Bun: what `fetch` returns is the response.
+// Bun and `deno serve` serve the `fetch` of a default export.
 export default { fetch: createHandler({ registries: { app: "ghr://linyows/myapp" } }) };

@@ -1,4 +1,3 @@
-// app/api/versions/[...path]/route.ts
 import { createHandler } from "dewy/handler";
 
 const handler = createHandler({
@@ -7,4 +6,4 @@ const handler = createHandler({
 });
 
 export const dynamic = "force-dynamic";
-export { handler as GET, handler as HEAD, handler as OPTIONS };
+export { handler as GET, handler as HEAD, handler as OPTIONS, handler as POST };

@@ -1,4 +1,3 @@
-// netlify/functions/versions.ts
 import { createHandler } from "dewy/handler";
 
 export default createHandler({
