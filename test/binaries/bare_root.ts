@@ -49,7 +49,7 @@ export async function bareRoot(binary: string): Promise<BareRoot> {
   const directory = await tempDirectory();
   const add = (file: string, path: string) => addProgram(directory, file, path);
   for (const name of ["proc", "dev", "tmp", "etc"]) await mkdir(join(directory, name));
-  await add((await call("which", ["busybox"])).stdout.trim(), "/bin/busybox");
+  await add(await which("busybox"), "/bin/busybox");
   const { stdout } = await call("busybox", ["--list"]);
   for (const name of stdout.trim().split("\n")) {
     if (name !== "busybox") await symlink("busybox", join(directory, "bin", name));
@@ -64,6 +64,11 @@ export async function bareRoot(binary: string): Promise<BareRoot> {
       return [...UNSHARE, "sh", "-c", ENTER, "sh", directory, ...variables, "dewy"];
     },
   };
+}
+
+/** Where a program of this machine is. */
+export async function which(program: string): Promise<string> {
+  return (await call("which", [program])).stdout.trim();
 }
 
 async function addProgram(root: string, file: string, path: string): Promise<void> {

@@ -26,6 +26,8 @@ export interface Radosgw extends S3Publisher {
   user: AwsCredentials;
   /** The user's credentials and the endpoint as environment variables. */
   env: Readonly<Record<string, string>>;
+  /** Creates a role that the user may assume and that may do everything, and returns its ARN. */
+  createRole(name: string): Promise<string>;
   /** Stops the servers and removes their data. */
   stop(): Promise<void>;
 }
@@ -61,8 +63,10 @@ async function boot(
   const user = { accessKeyId: "DEWYTESTKEY", secretAccessKey: randomUUID() };
   await Promise.all(["mon", "osd", "rgw"].map((name) => mkdir(join(directory, name))));
   await writeFile(conf, configuration(directory, fsid, monitor, gateway));
-  const call = (program: string, args: string[]): Promise<unknown> =>
+  const call = (program: string, args: string[]): Promise<{ stdout: string }> =>
     run(program, ["-c", conf, ...args], { timeout: 60_000 });
+  const administer = (...args: string[]): Promise<{ stdout: string }> =>
+    call("radosgw-admin", ["-n", "client.rgw", "--no-mon-config", ...args]);
   const serve = (program: string, args: string[]): void => {
     const server = spawn(program, ["-c", conf, "-f", ...args], { stdio: "ignore" });
     servers.push(server);
@@ -86,17 +90,14 @@ async function boot(
   serve("ceph-osd", ["-i", "0"]);
   serve("radosgw", ["-n", "client.rgw", "--no-mon-config"]);
   await untilItAnswers(endpoint, servers);
-  await call("radosgw-admin", [
-    "-n",
-    "client.rgw",
-    "--no-mon-config",
+  await administer(
     "user",
     "create",
     "--uid=dewy",
     "--display-name=dewy",
     `--access-key=${user.accessKeyId}`,
     `--secret-key=${user.secretAccessKey}`,
-  ]);
+  );
   const env = {
     AWS_ACCESS_KEY_ID: user.accessKeyId,
     AWS_SECRET_ACCESS_KEY: user.secretAccessKey,
@@ -106,8 +107,28 @@ async function boot(
     endpoint,
     user,
     env,
+    createRole: async (name) => {
+      const role = `--role-name=${name}`;
+      const trust = allow("sts:AssumeRole", { Principal: { AWS: ["arn:aws:iam:::user/dewy"] } });
+      const created = await administer("role", "create", role, `--assume-role-policy-doc=${trust}`);
+      const everything = allow("s3:*", { Resource: "arn:aws:s3:::*" });
+      await administer(
+        "role-policy",
+        "put",
+        role,
+        "--policy-name=all",
+        `--policy-doc=${everything}`,
+      );
+      return JSON.parse(created.stdout).Arn;
+    },
     ...s3Publisher({ region: "default", endpoint }, user),
   };
+}
+
+/** https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html */
+function allow(action: string, to: object): string {
+  const statement = { Effect: "Allow", Action: [action], ...to };
+  return JSON.stringify({ Version: "2012-10-17", Statement: [statement] });
 }
 
 function configuration(directory: string, fsid: string, monitor: number, gateway: number): string {
@@ -148,6 +169,8 @@ osd data = ${directory}/osd
 [client.rgw]
 rgw data = ${directory}/rgw
 rgw frontends = beast endpoint=127.0.0.1:${gateway}
+rgw sts key = 0123456789abcdef
+rgw s3 auth use sts = true
 rgw enable usage log = false
 rgw enable gc threads = false
 rgw enable lc threads = false
