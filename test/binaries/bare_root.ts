@@ -18,16 +18,18 @@ const call = promisify(execFile);
 /** Mounts what every Linux has, and becomes the program. Arguments: the directory, the program. */
 const ENTER = `root=$1; shift
 mount --rbind /proc "$root/proc" && mount --rbind /dev "$root/dev" &&
-PATH=$PATH:/usr/sbin exec chroot "$root" env -i PATH=/bin HOME=/ "$@"`;
+PATH=$PATH:/usr/sbin exec chroot "$root" env -i PATH=/usr/bin:/bin HOME=/ "$@"`;
 
-const UNSHARE: readonly [string, ...string[]] =
+/** The words that make this user root of its own mounts. */
+export const UNSHARE: readonly [string, ...string[]] =
   process.getuid?.() === 0
     ? ["unshare", "--mount"]
     : ["unshare", "--mount", "--user", "--map-root-user"];
 
 export interface BareRoot {
   directory: string;
-  /** The words that run dewy in it, with nothing else in its environment. */
+  /** The words that run a program in it, with nothing else in its environment. */
+  enter(program: string, env?: Readonly<Record<string, string>>): readonly [string, ...string[]];
   dewy(env?: Readonly<Record<string, string>>): readonly [string, ...string[]];
   /** Adds a file with the libraries that it needs. */
   add(file: string, path: string): Promise<void>;
@@ -56,14 +58,11 @@ export async function bareRoot(binary: string): Promise<BareRoot> {
   }
   await writeFile(join(directory, "etc/passwd"), "root:x:0:0::/:/bin/sh\n");
   await add(binary, "/bin/dewy");
-  return {
-    directory,
-    add,
-    dewy: (env = {}) => {
-      const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-      return [...UNSHARE, "sh", "-c", ENTER, "sh", directory, ...variables, "dewy"];
-    },
+  const enter: BareRoot["enter"] = (program, env = {}) => {
+    const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+    return [...UNSHARE, "sh", "-c", ENTER, "sh", directory, ...variables, program];
   };
+  return { directory, add, enter, dewy: (env) => enter("dewy", env) };
 }
 
 /** Where a program of this machine is. */
