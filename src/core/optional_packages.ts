@@ -8,9 +8,12 @@ export function isMissingPackage(error: unknown): boolean {
   );
 }
 
+/** Where npx, bunx and `pnpm dlx` install what they run. */
+const RUN_ONCE = /\/(_npx\/|\.?bunx-|pnpm\/dlx\/)/;
+
 /**
  * The command that installs packages where a module of dewy finds them. npx has a directory for each
- * set of packages.
+ * set of packages; bunx and `pnpm dlx` cannot add one.
  *
  * @param packages The versions that dewy is tested with, by name.
  * @param moduleUrl `import.meta.url` of the module that imports them.
@@ -22,12 +25,15 @@ export function installCommand(
 ): string {
   const names = Object.entries(packages).map(([name, version]) => `${name}@${version}`);
   if ("Deno" in runtime) return `deno add ${names.map((name) => `npm:${name}`).join(" ")}`;
-  if (moduleUrl.includes("/_npx/")) {
+  if (RUN_ONCE.test(moduleUrl)) {
     return `npx ${["dewy", ...names].map((name) => `--package ${name}`).join(" ")} -- dewy …`;
   }
   const isGlobalOfBun = moduleUrl.includes("/install/global/node_modules/");
   const isGlobalOfNpm = /\/(lib|npm)\/node_modules\/dewy\//.test(moduleUrl);
+  const isGlobalOfPnpm = /\/global\/\d+\/\.pnpm\//.test(moduleUrl);
   const isBun = isGlobalOfBun || ("Bun" in runtime && !isGlobalOfNpm);
-  const globally = isGlobalOfBun || isGlobalOfNpm ? " --global" : "";
-  return `${isBun ? "bun add" : "npm install"}${globally} ${names.join(" ")}`;
+  const isPnpm = moduleUrl.includes("/.pnpm/");
+  const install = isPnpm ? "pnpm add" : isBun ? "bun add" : "npm install";
+  const globally = isGlobalOfBun || isGlobalOfNpm || isGlobalOfPnpm ? " --global" : "";
+  return `${install}${globally} ${names.join(" ")}`;
 }

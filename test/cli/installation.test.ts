@@ -12,7 +12,27 @@ describe("where dewy upgrade says that a script of dewy belongs to", () => {
       "bun add --global dewy@1.2.0",
     ],
     [
-      "file:///root/.cache/deno/npm/node_modules/dewy/dist/cli.js",
+      "file:///root/.bun/install/cache/.bunx-0/dewy@0.1.0/node_modules/dewy/dist/cli.js",
+      {},
+      "bunx dewy@1.2.0",
+    ],
+    [
+      "file:///root/.cache/pnpm/dlx/1f/2e/node_modules/.pnpm/dewy@0.1.0/node_modules/dewy/dist/cli.js",
+      {},
+      "pnpm dlx dewy@1.2.0",
+    ],
+    [
+      "file:///root/pnpm/global/5/.pnpm/dewy@0.1.0/node_modules/dewy/dist/cli.js",
+      {},
+      "pnpm add --global dewy@1.2.0",
+    ],
+    [
+      "file:///root/.cache/deno/npm/registry.example/dewy/0.1.0/dist/cli.js",
+      { Deno: {} },
+      "deno run --allow-all npm:dewy@1.2.0",
+    ],
+    [
+      "file:///root/.deno/bin/.dewy/node_modules/.deno/dewy@0.1.0/node_modules/dewy/dist/cli.js",
       { Deno: {} },
       "deno install --global --force --allow-all --name dewy npm:dewy@1.2.0",
     ],

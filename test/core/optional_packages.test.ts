@@ -24,16 +24,25 @@ describe("a package that is not installed", () => {
     // Bun's launcher runs on Node, if that is in PATH.
     ["bun add --global ", "file:///a/.bun/install/global/node_modules/dewy/x.js", {}],
     ["npm install --global ", "file:///usr/lib/node_modules/dewy/dist/x.js", { Bun: {} }],
+    ["pnpm add ", "file:///app/node_modules/.pnpm/dewy@0.1.0/node_modules/dewy/dist/x.js", {}],
+    [
+      "pnpm add --global ",
+      "file:///a/pnpm/global/5/.pnpm/dewy@0.1.0/node_modules/dewy/dist/x.js",
+      {},
+    ],
   ])("is installed by %s for %s", (command, url, runtime) => {
     expect(installCommand(packages, url, runtime)).toBe(`${command}a@1.0.0 @b/c@2.0.0`);
   });
 
   test.each([
-    [
-      "npx --package dewy --package a@1.0.0 --package @b/c@2.0.0 -- dewy …",
+    ...[
       "file:///root/.npm/_npx/0a1b/node_modules/dewy/dist/x.js",
-      {},
-    ],
+      "file:///root/.bun/install/cache/.bunx-0/dewy@0.1.0/node_modules/dewy/dist/x.js",
+      "file:///a/.cache/pnpm/dlx/0a/1b/node_modules/.pnpm/dewy@0.1.0/node_modules/dewy/dist/x.js",
+    ].map((url) => {
+      const command = "npx --package dewy --package a@1.0.0 --package @b/c@2.0.0 -- dewy …";
+      return [command, url, {}] as const;
+    }),
     ["deno add npm:a@1.0.0 npm:@b/c@2.0.0", "file:///src/x.ts", { Deno: {} }],
   ])("is installed by %s for %s on its own", (command, url, runtime) => {
     expect(installCommand(packages, url, runtime)).toBe(command);

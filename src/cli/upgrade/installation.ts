@@ -27,6 +27,15 @@ export async function findInstallation(
 
 type Owner = Pick<Extract<Installation, { kind: "managed" }>, "owner" | "command">;
 
+/** Where commands that run a package without installing it keep it. */
+const RUN_ONCE = [
+  [/\/_npx\//, "npx"],
+  [/\/\.?bunx-/, "bunx"],
+  [/\/pnpm\/dlx\//, "pnpm dlx"],
+] as const;
+/** `<DENO_DIR>/npm/<registry>/dewy/<version>/`, of `deno run npm:dewy`. */
+const DENO_CACHE = /\/npm\/[^/]+\/dewy\/\d[^/]*\//;
+
 /** Exported for its test. */
 export function scriptInstallation(
   version: string,
@@ -34,9 +43,12 @@ export function scriptInstallation(
   runtime: object = globalThis,
 ): Owner & { path: string } {
   const path = moduleUrl.startsWith("file:") ? new URL(moduleUrl).pathname : moduleUrl;
+  for (const [place, owner] of RUN_ONCE) {
+    if (place.test(path)) return { path, owner, command: `${owner} dewy@${version}` };
+  }
   const isInstalled = path.includes("/node_modules/");
-  if (path.includes("/_npx/")) {
-    return { path, owner: "npx", command: `npx dewy@${version}` };
+  if ("Deno" in runtime && DENO_CACHE.test(path)) {
+    return { path, owner: "Deno's cache", command: `deno run --allow-all npm:dewy@${version}` };
   }
   if ("Deno" in runtime && (isInstalled || !moduleUrl.startsWith("file:"))) {
     const command = `deno install --global --force --allow-all --name dewy npm:dewy@${version}`;
@@ -53,7 +65,7 @@ function ownerByPlace(path: string): Owner | undefined {
   if (existsSync(IMAGE_MARK)) {
     return { owner: "a container image", command: "docker pull, with the new version's tag" };
   }
-  if (/\/(Cellar|homebrew|linuxbrew)\//i.test(path)) {
+  if (path.includes("/Cellar/")) {
     return { owner: "Homebrew", command: "brew upgrade dewy" };
   }
   if (path.startsWith("/nix/store/")) return { owner: "Nix", command: "nix profile upgrade dewy" };
