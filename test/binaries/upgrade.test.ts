@@ -24,12 +24,16 @@ beforeAll(async () => {
   sigstore = await fakeSigstore();
 });
 
+type Command = readonly [string, ...string[]];
+
 interface Installed {
   github: FakeGitHub;
   /** Where the binary is. */
   directory: string;
   program: string;
   upgrade(...flags: string[]): ReturnType<typeof runDewy>;
+  /** Starts it by a program that takes rights away from it. */
+  upgradeBy(...wrapper: Command): ReturnType<typeof runDewy>;
   start(...flags: string[]): ReturnType<typeof startDewy>;
   publish(tag: string, options?: { says?: string; isSigned?: boolean }): Promise<void>;
   /** What the installed program says. */
@@ -53,6 +57,7 @@ async function install(directory?: string): Promise<Installed> {
     directory: home,
     program,
     upgrade: (...flags) => runDewy([program], args(flags), { cwd: work, env }),
+    upgradeBy: (...wrapper) => runDewy([...wrapper, program], args([]), { cwd: work, env }),
     start: (...flags) => startDewy([program], args(flags), { cwd: work, env }),
     publish: async (tag, { says = tag, isSigned = true } = {}) => {
       const bytes = await archive(says);
@@ -158,7 +163,17 @@ describe("dewy upgrade", () => {
 
   const isRoot = process.getuid?.() === 0;
   const skipped = isRoot ? "" : " (skipped: only root can mount)";
-  describe.skipIf(!isRoot)(`on a file system that refuses the new program${skipped}`, () => {
+  describe.skipIf(!isRoot)(`in a place that refuses the new program${skipped}`, () => {
+    test("asks for another user if this one may not write there", async () => {
+      const dewy = await install();
+      await dewy.publish(NEXT);
+      await chmod(dewy.directory, 0o555);
+      const { code, stderr } = await dewy.upgradeBy("setpriv", "--bounding-set=-dac_override");
+      expect(code).toBe(1);
+      expect(stderr).toContain(`permission denied in ${dewy.directory}; run it as a user who may`);
+      await expectUntouched(dewy);
+    });
+
     test.each([
       ["is read-only", /the file system is read-only/],
       ["is full", /ENOSPC|disk is full|free/],

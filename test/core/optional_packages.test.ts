@@ -35,16 +35,16 @@ describe("a package that is not installed", () => {
   });
 
   test.each([
-    ...[
-      "file:///root/.npm/_npx/0a1b/node_modules/dewy/dist/x.js",
-      "file:///root/.bun/install/cache/.bunx-0/dewy@0.1.0/node_modules/dewy/dist/x.js",
-      "file:///a/.cache/pnpm/dlx/0a/1b/node_modules/.pnpm/dewy@0.1.0/node_modules/dewy/dist/x.js",
-    ].map((url) => {
-      const command = "npx --package dewy --package a@1.0.0 --package @b/c@2.0.0 -- dewy …";
-      return [command, url, {}] as const;
-    }),
-    ["deno add npm:a@1.0.0 npm:@b/c@2.0.0", "file:///src/x.ts", { Deno: {} }],
-  ])("is installed by %s for %s on its own", (command, url, runtime) => {
-    expect(installCommand(packages, url, runtime)).toBe(command);
+    "file:///root/.npm/_npx/0a1b/node_modules/dewy/dist/x.js",
+    "file:///root/.bun/install/cache/.bunx-0/dewy@0.1.0/node_modules/dewy/dist/x.js",
+    "file:///a/.cache/pnpm/dlx/0a/1b/node_modules/.pnpm/dewy@0.1.0/node_modules/dewy/dist/x.js",
+  ])("is installed by npx for %s, which has no place to add to", (url) => {
+    const command = "npx --package dewy --package a@1.0.0 --package @b/c@2.0.0 -- dewy …";
+    expect(installCommand(packages, url, {})).toBe(command);
+  });
+
+  test("is installed by deno add for a script of Deno", () => {
+    const command = "deno add npm:a@1.0.0 npm:@b/c@2.0.0";
+    expect(installCommand(packages, "file:///src/x.ts", { Deno: {} })).toBe(command);
   });
 });

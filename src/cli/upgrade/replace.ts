@@ -1,6 +1,7 @@
 import { chmod, chown, mkdtemp, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { hostError, syncDirectory } from "../../host/files/atomic_file.ts";
+import { ConfigError } from "../../core/error.ts";
+import { hostError, syncDirectory, systemCode } from "../../host/files/atomic_file.ts";
 
 const PREFIX = ".dewy-upgrade-";
 /** An upgrade that was killed leaves its directory. */
@@ -17,7 +18,11 @@ export async function withStaging<T>(
   const parent = dirname(program);
   await removeAbandoned(parent);
   const directory = await mkdtemp(join(parent, PREFIX)).catch((cause) => {
-    throw hostError(`replace ${program}`, cause);
+    if (systemCode(cause) !== "EACCES") throw hostError(`replace ${program}`, cause);
+    throw new ConfigError(
+      `Cannot replace ${program}: permission denied in ${parent}; run it as a user who may write there, such as root`,
+      { cause },
+    );
   });
   try {
     return await use(directory);
