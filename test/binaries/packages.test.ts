@@ -14,6 +14,8 @@ import { type BareRoot, bareRoot, missingBareRoot, UNSHARE, which } from "./bare
 import { BINARY } from "./build.ts";
 
 const call = promisify(execFile);
+/** Makes two packages of a binary. */
+const COMPRESSION_MS = 300_000;
 const UNIT = "usr/lib/systemd/system/dewy@.service";
 const missing =
   missingBareRoot() ??
@@ -35,7 +37,7 @@ describe.skipIf(missing !== undefined)(
         .sort()
         .reverse()
         .map((name) => join(directory, name));
-    });
+    }, COMPRESSION_MS);
     afterAll(() => rm(directory, { recursive: true, force: true }));
 
     test("a .deb installs a program that runs, and is removed completely", async () => {

@@ -1,11 +1,13 @@
 import { existsSync } from "node:fs";
 import { mkdir, open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { packTar } from "modern-tar";
 import { describe, expect, test } from "vitest";
-import { missingPeer } from "../peers/missing_peer.ts";
-import { run } from "../runtime/runtimes.ts";
-import { tempDirectory } from "../support/temp_directory.ts";
+import { runDewy, startDewy, until } from "../e2e/dewy.ts";
+import { freePort } from "../peers/ports.ts";
 import { binaryOf } from "./build.ts";
+import { machines, missingMachine } from "./machines.ts";
 
 const LOADERS = {
   linux_amd64: "/lib64/ld-linux-x86-64.so.2",
@@ -50,19 +52,65 @@ describe("a binary for another machine", () => {
       },
     );
   }
-
-  const missing = missingPeer(["qemu-aarch64-static"], "qemu-user-static libc6-arm64-cross");
-  test.skipIf(missing !== undefined)(
-    `checks a registry under emulation: linux_arm64${missing === undefined ? "" : ` (${missing})`}`,
-    async () => {
-      const directory = await tempDirectory();
-      await mkdir(join(directory, "v1.0.0"));
-      await writeFile(join(directory, "v1.0.0", "app_linux_arm64.tar.gz"), "bytes");
-      const emulated = ["-L", "/usr/aarch64-linux-gnu", binaryOf("linux_arm64")];
-      const args = ["check", `file://${directory}`];
-      const { code, stdout, stderr } = await run("qemu-aarch64-static", [...emulated, ...args]);
-      expect(code, stderr).toBe(0);
-      expect(stdout).toMatch(/^artifact +app_linux_arm64\.tar\.gz$/m);
-    },
-  );
 });
+
+describe.each(Object.entries(machines))("the binary for %s", (target, open) => {
+  const missing = missingMachine(target);
+  const title = missing === undefined ? "" : ` (${missing})`;
+
+  test.skipIf(missing !== undefined)(`checks a registry${title}`, async () => {
+    const { command, directory, path } = await open();
+    await publish(directory, target);
+    const { code, stdout, stderr } = await runDewy(command, ["check", `file://${path}/registry`], {
+      cwd: directory,
+    });
+    expect(code, stderr).toBe(0);
+    const [, arch = ""] = target.split("_");
+    expect(stdout).toMatch(new RegExp(`^artifact +app_linux_${arch}\\.tar\\.gz$`, "m"));
+    // An emulated program sees the files of this machine, which has glibc.
+    const libc = target === "linux_amd64_musl" ? "musl" : "glibc";
+    expect(stdout).toMatch(new RegExp(`^platform +linux/${arch} \\(${libc}\\)$`, "m"));
+  });
+
+  test.skipIf(missing !== undefined)(`serves an app${title}`, async () => {
+    const { command, directory, path } = await open();
+    await publish(directory, target);
+    await mkdir(join(directory, "srv"));
+    const port = await freePort();
+    const args = [
+      ...[
+        "server",
+        "--registry",
+        `file://${path}/registry`,
+        "--directory",
+        `${path}/srv`,
+        "--once",
+      ],
+      // To share its socket, dewy would start itself, which an emulator does not support.
+      ...["--port", `127.0.0.1:${port}`, "--handoff", "proxy"],
+      ...["--", `${path}/srv/current/app`],
+    ];
+    const dewy = startDewy(command, args, { cwd: directory });
+    const ask = async () => (await fetch(`http://127.0.0.1:${port}/version.txt`)).text();
+    await until(
+      async () => (await ask().catch(() => "")) === "v1.0.0",
+      () => dewy.stderr(),
+    );
+    dewy.child.kill("SIGTERM");
+    expect(await dewy.ended()).toBe(0);
+  });
+});
+
+async function publish(directory: string, target: string): Promise<void> {
+  const [, arch] = target.split("_");
+  const release = join(directory, "registry/v1.0.0");
+  await mkdir(release, { recursive: true });
+  const app = `#!/bin/sh\nexec busybox httpd -f -p "127.0.0.1:$PORT" -h "\${0%/*}"\n`;
+  const tar = await packTar(
+    [
+      ["app", app],
+      ["version.txt", "v1.0.0"],
+    ].map(([name = "", body = ""]) => ({ header: { name, size: body.length, mode: 0o755 }, body })),
+  );
+  await writeFile(join(release, `app_linux_${arch}.tar.gz`), gzipSync(tar));
+}
