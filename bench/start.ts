@@ -1,7 +1,16 @@
 // The cold start of the command line: `dewy --version` and `dewy check file://…` on each runtime,
+// from the bundle of the package and from the sources, and by the single binary if it is built,
 // against an empty program on the same runtime, in wall and CPU time; then the modules that `check`
 // loads on Node. Run it with `npm run bench -- start [rounds]`.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,14 +22,28 @@ const BIN = join(ROOT, "node_modules", ".bin");
 /** Packages that a registry of files does not need. */
 const HEAVY = ["jose", "aws4fetch", "undici"];
 
-const runtimes = {
-  node: { run: ["node"], cli: "dist/cli.js" },
-  deno: {
-    run: [join(BIN, "deno"), "run", "-A", "--no-lock", "--node-modules-dir=manual"],
-    cli: "cli.ts",
-  },
-  bun: { run: [join(BIN, "bun")], cli: "cli.ts" },
-};
+const BUNDLE = "dist/cli.js";
+const SOURCE = "cli.ts";
+const BINARY = `build/dewy_linux_${process.arch === "x64" ? "amd64" : process.arch}`;
+
+/** The programs of each runtime: the bundle is what the package ships, and Node runs no sources. */
+const runtimes: Readonly<Record<string, { run: readonly string[]; programs: readonly string[] }>> =
+  {
+    node: { run: ["node"], programs: [BUNDLE] },
+    deno: {
+      run: [join(BIN, "deno"), "run", "-A", "--no-lock", "--node-modules-dir=manual"],
+      programs: [BUNDLE, SOURCE],
+    },
+    bun: { run: [join(BIN, "bun")], programs: [BUNDLE, SOURCE] },
+    ...(existsSync(join(ROOT, BINARY)) ? { binary: { run: [], programs: [BINARY] } } : {}),
+  };
+
+interface Way {
+  runtime: string;
+  what: string;
+  argv: readonly string[];
+  costs: Cost[];
+}
 
 const directory = mkdtempSync(join(tmpdir(), "dewy-bench-start-"));
 try {
@@ -37,11 +60,18 @@ async function main(): Promise<void> {
   writeFileSync(join(release, `app_${process.platform}_${process.arch}.tar.gz`), "");
   const check = ["check", `file://${join(directory, "registry")}`];
 
-  const ways = Object.entries(runtimes).flatMap(([runtime, { run, cli }]) => [
-    { runtime, what: "empty program", argv: [...run, empty], costs: [] as Cost[] },
-    { runtime, what: "--version", argv: [...run, cli, "--version"], costs: [] as Cost[] },
-    { runtime, what: "check file://…", argv: [...run, cli, ...check], costs: [] as Cost[] },
-  ]);
+  const ways = Object.entries(runtimes).flatMap(([runtime, { run, programs }]) => {
+    const way = (what: string, ...args: string[]): Way => {
+      return { runtime, what, argv: [...run, ...args], costs: [] };
+    };
+    return [
+      ...(run.length === 0 ? [] : [way("empty program", empty)]),
+      ...programs.flatMap((program) => [
+        way(`${program} --version`, program, "--version"),
+        way(`${program} check file://…`, program, ...check),
+      ]),
+    ];
+  });
   for (const { argv } of ways) await measure(argv, { cwd: ROOT }); // fills the caches
   for (let round = 0; round < ROUNDS; round++) {
     for (const way of rotated(ways, round)) way.costs.push(await measure(way.argv, { cwd: ROOT }));
@@ -51,17 +81,21 @@ async function main(): Promise<void> {
   const medians = ways.map((way) => ({ ...way, cost: medianCost(way.costs) }));
   const cpuOf = (runtime: string, what: string): number =>
     medians.find((way) => way.runtime === runtime && way.what === what)?.cost.cpuMs ?? Number.NaN;
+  const ratio = (cpuMs: number, to: number) => (Number.isNaN(to) ? "" : (cpuMs / to).toFixed(2));
   console.table(
-    medians.map(({ runtime, what, cost }) => ({
-      runtime,
-      what,
-      "wall (ms)": cost.wallMs.toFixed(0),
-      "CPU (ms)": cost.cpuMs.toFixed(0),
-      "/ empty": (cost.cpuMs / cpuOf(runtime, "empty program")).toFixed(2),
-      "/ --version": (cost.cpuMs / cpuOf(runtime, "--version")).toFixed(2),
-    })),
+    medians.map(({ runtime, what, cost }) => {
+      const [program] = what.split(" ");
+      return {
+        runtime,
+        what,
+        "wall (ms)": cost.wallMs.toFixed(0),
+        "CPU (ms)": cost.cpuMs.toFixed(0),
+        "/ empty": ratio(cost.cpuMs, cpuOf(runtime, "empty program")),
+        "/ --version": ratio(cost.cpuMs, cpuOf(runtime, `${program} --version`)),
+      };
+    }),
   );
-  await printModules(["node", runtimes.node.cli, ...check]);
+  await printModules(["node", BUNDLE, ...check]);
 }
 
 /**

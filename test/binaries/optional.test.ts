@@ -61,7 +61,7 @@ describe.skipIf(missing !== undefined)(
     test.skipIf(noS3 !== undefined)(
       `the AWS SDK assumes the role of a profile ${noS3 ?? ""}`,
       async () => {
-        const [rgw, root] = [await startRadosgw(), await bareRoot(BINARY)];
+        const [rgw, root] = [await startRadosgw({ roles: true }), await bareRoot(BINARY)];
         onTestFinished(rgw.stop);
         await rgw.createBucket("bucket");
         await rgw.send("PUT", "bucket", `app/v1.0.0/${FILE}`, {}, new TextEncoder().encode("app"));

@@ -37,12 +37,15 @@ export function missingRadosgw(): string | undefined {
   return missingPeer(PROGRAMS, "radosgw ceph-mon ceph-osd");
 }
 
-/** Starts a gateway with one user, in about a second. */
-export async function startRadosgw(): Promise<Radosgw> {
+/**
+ * Starts a gateway with one user, in about a second. With `roles`, it also assumes roles, and answers
+ * differently to keys that it does not know.
+ */
+export async function startRadosgw({ roles = false } = {}): Promise<Radosgw> {
   const directory = await mkdtemp(join(tmpdir(), "dewy-radosgw-"));
   const guardian = startGuardian(directory);
   try {
-    return { ...(await boot(directory, guardian.watch)), stop: guardian.stop };
+    return { ...(await boot(directory, guardian.watch, roles)), stop: guardian.stop };
   } catch (error) {
     const log = await readFile(join(directory, "log"), "utf8").catch(() => "");
     await guardian.stop();
@@ -53,6 +56,7 @@ export async function startRadosgw(): Promise<Radosgw> {
 async function boot(
   directory: string,
   watch: (server: ChildProcess) => void,
+  roles: boolean,
 ): Promise<Omit<Radosgw, "stop">> {
   const servers: ChildProcess[] = [];
   const [monitor = 0, gateway = 0] = await freePorts(2);
@@ -62,7 +66,8 @@ async function boot(
   const endpoint = `http://127.0.0.1:${gateway}`;
   const user = { accessKeyId: "DEWYTESTKEY", secretAccessKey: randomUUID() };
   await Promise.all(["mon", "osd", "rgw"].map((name) => mkdir(join(directory, name))));
-  await writeFile(conf, configuration(directory, fsid, monitor, gateway));
+  const settings = configuration(directory, fsid, monitor, gateway);
+  await writeFile(conf, roles ? settings + ROLES : settings);
   const call = (program: string, args: string[]): Promise<{ stdout: string }> =>
     run(program, ["-c", conf, ...args], { timeout: 60_000 });
   const administer = (...args: string[]): Promise<{ stdout: string }> =>
@@ -125,6 +130,11 @@ async function boot(
   };
 }
 
+/** https://docs.ceph.com/en/quincy/radosgw/STS/#sts-configuration */
+const ROLES = `rgw sts key = 0123456789abcdef
+rgw s3 auth use sts = true
+`;
+
 /** https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html */
 function allow(action: string, to: object): string {
   const statement = { Effect: "Allow", Action: [action], ...to };
@@ -169,8 +179,6 @@ osd data = ${directory}/osd
 [client.rgw]
 rgw data = ${directory}/rgw
 rgw frontends = beast endpoint=127.0.0.1:${gateway}
-rgw sts key = 0123456789abcdef
-rgw s3 auth use sts = true
 rgw enable usage log = false
 rgw enable gc threads = false
 rgw enable lc threads = false
