@@ -1,19 +1,10 @@
-import { shorten } from "../core/text.ts";
-import type { ExplainedArtifact, Platform } from "../core/types.ts";
-import {
-  type Candidate,
-  type Contest,
-  compete,
-  describeSubstitute,
-  describeTie,
-  listNames,
-  notesOn,
-} from "./artifact_contest.ts";
-import { isPlatformless, judgeName, mayBeProgram, type Verdict } from "./artifact_fit.ts";
-import { archiveKind, fileKind, isArchive } from "./artifact_kind.ts";
+import type { Platform } from "../core/types.ts";
+import { type Contest, compete, findOwn } from "./artifact_contest.ts";
+import { type FittingFile, isPlatformless, type JudgedFile, judgeFile } from "./artifact_fit.ts";
+import { archiveKind, fileKind, stemOf } from "./artifact_kind.ts";
 import { exactNames, matchesArtifact } from "./artifact_pattern.ts";
 import { readArtifactWords } from "./artifact_words.ts";
-import { formatPlatform, normalizePlatform } from "./platform.ts";
+import { normalizePlatform } from "./platform.ts";
 
 /** Options of {@link selectArtifact}. */
 export interface ArtifactOptions {
@@ -33,171 +24,80 @@ export interface ArtifactOptions {
   emulation?: boolean;
 }
 
-export interface ArtifactChoice {
+/** What was chosen, and from what: artifact_reasons.ts puts it into words. */
+export interface Decision {
   name: string | undefined;
-  notes: readonly string[];
-  /** Whether `artifact=` is exactly this name. */
-  isNamed?: boolean;
   /** Whether a better file could still be uploaded. */
-  isTentative?: boolean;
-  /** Why a plausible file was skipped, and what to do. */
-  problem: string | undefined;
-  explained: readonly ExplainedArtifact[];
+  isTentative: boolean;
+  /** Whether it has no platform in its name, but is the only archive. */
+  isLone?: boolean;
+  /** How the files compare, unless `artifact=` alone decided. */
+  comparison?: Comparison;
+}
+
+/** How files fit a platform. */
+export interface Comparison {
+  target: Platform;
+  isEmulated: boolean;
+  files: readonly JudgedFile[];
+  contest: Contest | undefined;
+  /** Whether only the order of the listing could decide, where it must not. */
+  isTied: boolean;
+  /** The repository's own program for another machine, which no other program replaces. */
+  own: JudgedFile | undefined;
 }
 
 /** The maximum key length in S3 and Google Cloud Storage. */
-const MAX_NAME_LENGTH = 1024;
+export const MAX_NAME_LENGTH = 1024;
 
-/** Chooses the artifact for a platform. Names longer than any store allows are skipped. */
-export function chooseArtifact(
-  names: Iterable<string>,
-  platform: Platform,
-  options: ArtifactOptions = {},
-): ArtifactChoice {
-  const all = [...names];
-  const choice = choose(
-    all.filter((name) => name.length <= MAX_NAME_LENGTH),
-    platform,
-    options,
-  );
-  const explained = choice.explained.values();
-  const reason = `its name is longer than ${MAX_NAME_LENGTH} characters`;
-  return {
-    ...choice,
-    explained: all.map((name) => {
-      const tooLong = { name: shorten(name, MAX_NAME_LENGTH), chosen: false, reason };
-      return name.length > MAX_NAME_LENGTH ? tooLong : (explained.next().value ?? tooLong);
-    }),
-  };
+export function isPossible(name: string): boolean {
+  return name.length <= MAX_NAME_LENGTH;
 }
 
-function choose(
-  list: readonly string[],
+/** Decides on the artifact for a platform. Names longer than any store allows are skipped. */
+export function decide(
+  names: readonly string[],
   platform: Platform,
   options: ArtifactOptions,
-): ArtifactChoice {
+): Decision {
+  const possible = names.filter(isPossible);
   const target = normalizePlatform(platform);
   const { artifact = "" } = options;
-  if (artifact !== "") return chooseNamed(list, target, artifact, options);
-  const choice = chooseFitting(list, target, options);
-  if (choice.name !== undefined) return choice;
-  return chooseLone(list, target, choice) ?? choice;
-}
-
-/** Chooses by the platform in the names; with `isStrict`, never by the order of the listing. */
-function chooseFitting(
-  names: readonly string[],
-  target: Platform,
-  options: ArtifactOptions,
-  isStrict = false,
-): ArtifactChoice {
-  const verdicts = names.map((name) => judgeName(name, target));
-  const contest = compete(names, verdicts, options.repository);
-  if (contest === undefined && options.emulation && canEmulate(target)) {
-    const emulated = chooseFitting(names, { ...target, arch: "amd64" }, options, isStrict);
-    const note = "built for amd64, to run under emulation";
-    if (emulated.name !== undefined) return { ...emulated, notes: [note, ...emulated.notes] };
+  if (artifact !== "") return decideNamed(possible, target, artifact, options);
+  const comparison = compare(possible, target, options);
+  const winner = winnerOf(comparison);
+  if (winner !== undefined) {
+    const isTentative = winner.fit.isGuess || winner.kind !== "archive";
+    return { name: winner.name, isTentative, comparison };
   }
-  const problem =
-    contest === undefined
-      ? describeUnnamed(names, verdicts)
-      : (describeTie(contest, isStrict) ??
-        describeSubstitute(contest.winner, names, verdicts, options.repository));
-  const winner = problem === undefined ? contest?.winner : undefined;
+  const lone = findLone(comparison.files, target);
+  const isLone = lone !== undefined;
+  return { name: lone?.name, isTentative: isLone, isLone, comparison };
+}
+
+export function winnerOf({ contest, isTied, own }: Comparison): FittingFile | undefined {
+  return isTied || own !== undefined ? undefined : contest?.winner;
+}
+
+/** Compares by the platform in the names; of those that a pattern matches, never by the order of the listing. */
+function compare(names: readonly string[], target: Platform, options: ArtifactOptions): Comparison {
+  const { artifact = "", repository = "", emulation } = options;
+  const files = names.map((name) => judgeFile(name, target));
+  const contest = compete(files, repository);
+  if (contest === undefined && emulation && canEmulate(target)) {
+    const emulated = compare(names, { ...target, arch: "amd64" }, options);
+    if (winnerOf(emulated) !== undefined) return { ...emulated, isEmulated: true };
+  }
+  // A name without an architecture counts only if unique.
+  const mustBeUnique = artifact !== "" || contest?.winner.fit.isGuess === true;
   return {
-    name: winner?.name,
-    isTentative: winner !== undefined && isTentative(winner),
-    notes: winner === undefined || contest === undefined ? [] : notesOn(contest),
-    problem,
-    explained: names.map((name, at) => {
-      const verdict = verdicts[at];
-      const isChosen = at === winner?.at;
-      if (isChosen) {
-        const reasons = [`for ${formatPlatform(target)}`, ...(verdict?.fits ? verdict.notes : [])];
-        return { name, chosen: true, reason: reasons.join("; ") };
-      }
-      const reason =
-        verdict?.fits && contest !== undefined
-          ? explainLoser(verdict, at, contest, problem)
-          : reasonOf(verdict);
-      return { name, chosen: false, reason };
-    }),
+    target,
+    isEmulated: false,
+    files,
+    contest,
+    isTied: mustBeUnique && contest !== undefined && contest.rivals.length > 0,
+    own: contest && findOwn(contest.winner, files, repository),
   };
-}
-
-function isTentative({ name, verdict }: Candidate): boolean {
-  return verdict.isGuess || !isArchive(name);
-}
-
-function reasonOf(verdict: Verdict | undefined): string {
-  return verdict === undefined || verdict.fits ? "" : verdict.reason;
-}
-
-function explainLoser(
-  { isGuess }: Extract<Verdict, { fits: true }>,
-  at: number,
-  { winner, rivals, others }: Contest,
-  problem: string | undefined,
-): string {
-  const has = (list: readonly Candidate[]): boolean => list.some((one) => one.at === at);
-  if (problem !== undefined && has([winner, ...rivals])) return problem;
-  if (isGuess) return "its name has no architecture";
-  const why = has(rivals)
-    ? "is listed first"
-    : has(others)
-      ? "is named after the repository"
-      : "fits better";
-  return `fits as well, but ${winner.name} ${why}`;
-}
-
-/** A file that would fit if its name stated more; archives first. */
-function describeUnnamed(
-  names: readonly string[],
-  verdicts: readonly Verdict[],
-): string | undefined {
-  const unnamed = names.filter((_, at) => {
-    const verdict = verdicts[at];
-    return verdict?.fits === false && verdict.because === "unnamed";
-  });
-  const name = unnamed.find(isArchive) ?? unnamed[0];
-  if (name === undefined) return undefined;
-  return `${name}: ${reasonOf(verdicts[names.indexOf(name)])}; set artifact= to use it`;
-}
-
-/**
- * Chooses an archive without a platform in its name if it is the only archive and no file names a platform. Tarballs are
- * for Unix: never chosen for Windows, and an `.exe` next to one does not imply a file per platform.
- */
-function chooseLone(
-  names: readonly string[],
-  target: Platform,
-  choice: ArtifactChoice,
-): ArtifactChoice | undefined {
-  const archives = names.filter((name) => isArchive(name) && !isByProduct(name, target));
-  const [lone] = archives;
-  const isLone = new Set(archives.map((name) => fileKind(name).stem)).size === 1;
-  if (lone === undefined || !isLone) return undefined;
-  const isZip = archiveKind(lone) === "zip";
-  if (!isZip && target.os === "windows") return undefined;
-  const programs = names.filter(mayBeProgram);
-  if (!programs.every(isPlatformless)) return undefined;
-  if (isZip && programs.some((name) => "os" in fileKind(name))) return undefined;
-  const note = "its name has no platform, but it is the only archive of the release";
-  const at = names.indexOf(lone);
-  return {
-    name: lone,
-    isTentative: true,
-    notes: [note],
-    problem: undefined,
-    explained: choice.explained.map((one, nth) =>
-      nth === at ? { ...one, chosen: true, reason: note } : one,
-    ),
-  };
-}
-
-function isByProduct(name: string, target: Platform): boolean {
-  const verdict = judgeName(name, target);
-  return !verdict.fits && verdict.because === "kind";
 }
 
 /** Rosetta 2, and Windows on Arm. */
@@ -205,34 +105,38 @@ function canEmulate({ os, arch }: Platform): boolean {
   return arch === "arm64" && (os === "darwin" || os === "windows");
 }
 
-function chooseNamed(
+/**
+ * Finds an archive without a platform in its name if it is the only archive and no file names a platform. Tarballs are
+ * for Unix: never chosen for Windows, and an `.exe` next to one does not imply a file per platform.
+ */
+function findLone(files: readonly JudgedFile[], target: Platform): JudgedFile | undefined {
+  const archives = files.filter(({ kind, misfit }) => kind === "archive" && misfit !== "kind");
+  const [lone] = archives;
+  if (lone === undefined || archives.some(({ stem }) => stem !== lone.stem)) return undefined;
+  const isZip = archiveKind(lone.name) === "zip";
+  if (!isZip && target.os === "windows") return undefined;
+  const programs = files.filter(({ what }) => what === undefined);
+  if (!programs.every(isPlatformless)) return undefined;
+  return isZip && programs.some(({ os }) => os !== undefined) ? undefined : lone;
+}
+
+function decideNamed(
   names: readonly string[],
   target: Platform,
   artifact: string,
   options: ArtifactOptions,
-): ArtifactChoice {
+): Decision {
   const { tag = "" } = options;
   const exact = exactNames(artifact, tag).find((name) => names.includes(name));
-  const named = names.filter((name) => name === exact || matchesArtifact(artifact, name, tag));
-  const matches = exact === undefined ? withoutCompanions(named) : [exact];
-  const [only] = matches;
-  const choice =
-    matches.length > 1
-      ? chooseAmong(matches, target, options)
-      : only === undefined || only === exact
-        ? { name: only, notes: [], problem: undefined, explained: [] }
-        : chooseOnly(only, target, artifact, options);
-  const at = choice.name === undefined ? -1 : names.indexOf(choice.name);
-  return {
-    ...choice,
-    isNamed: choice.name === artifact,
-    isTentative: exact === undefined,
-    explained: names.map((name, nth) => {
-      if (nth === at) return { name, chosen: true, reason: `named by artifact=${artifact}` };
-      const reason = choice.explained.find((one) => one.name === name)?.reason;
-      return { name, chosen: false, reason: reason ?? `not the one named by artifact=${artifact}` };
-    }),
-  };
+  if (exact !== undefined) return { name: exact, isTentative: false };
+  const matches = withoutCompanions(names.filter((name) => matchesArtifact(artifact, name, tag)));
+  if (matches.length === 0) return { name: undefined, isTentative: true };
+  const comparison = compare(matches, target, options);
+  const winner = winnerOf(comparison);
+  const [only, ...more] = comparison.files;
+  return winner === undefined && only !== undefined && more.length === 0 && isMeant(only, artifact)
+    ? { name: only.name, isTentative: true }
+    : { name: winner?.name, isTentative: true, comparison };
 }
 
 function withoutCompanions(names: readonly string[]): readonly string[] {
@@ -240,41 +144,11 @@ function withoutCompanions(names: readonly string[]): readonly string[] {
   return files.length === 0 ? names : files;
 }
 
-/** The operator chose the parts that a pattern states; the rest of the name must fit this machine. */
-function chooseOnly(
-  name: string,
-  target: Platform,
-  artifact: string,
-  options: ArtifactOptions,
-): ArtifactChoice {
-  const choice = chooseFitting([name], target, options);
-  if (choice.name !== undefined) return choice;
-  const verdict = judgeName(name, target);
-  const stated = readArtifactWords(fileKind(artifact).stem);
-  const isContradicted =
-    !verdict.fits &&
-    ((verdict.because === "os" && stated.os === undefined) ||
-      (verdict.because === "arch" && stated.arches.length === 0));
-  return isContradicted
-    ? { ...choice, problem: `it matches only ${name}, which is ${verdict.reason}` }
-    : { name, notes: [], problem: undefined, explained: [] };
-}
-
-/** Of several matches, the platform decides, never the order of the listing. */
-function chooseAmong(
-  names: readonly string[],
-  target: Platform,
-  options: ArtifactOptions,
-): ArtifactChoice {
-  const choice = chooseFitting(names, target, options, true);
-  const verdicts = names.map((name) => judgeName(name, target));
-  if (choice.name !== undefined || verdicts.some(({ fits }) => fits)) return choice;
-  const found = listNames(names);
-  const isForOthers = verdicts.some((one) => !one.fits && /^(?:os|arch)$/.test(one.because));
-  const problem = isForOthers
-    ? `none of the files that it matches is for ${formatPlatform(target)} (${found})`
-    : `it matches ${names.length} files (${found}); make it more specific`;
-  return { ...choice, problem };
+/** The operator chose the parts that a pattern states; the rest of the name must not be for another machine. */
+function isMeant({ misfit }: JudgedFile, artifact: string): boolean {
+  const stated = readArtifactWords(stemOf(artifact));
+  if (misfit === "os") return stated.os !== undefined;
+  return misfit !== "arch" || stated.arches.length > 0;
 }
 
 /**
@@ -301,13 +175,5 @@ export function selectArtifact(
   platform: Platform,
   options: ArtifactOptions = {},
 ): string | undefined {
-  return chooseArtifact(names, platform, options).name;
-}
-
-export function explainArtifacts(
-  names: Iterable<string>,
-  platform: Platform,
-  options: ArtifactOptions = {},
-): readonly ExplainedArtifact[] {
-  return chooseArtifact(names, platform, options).explained;
+  return decide([...names], platform, options).name;
 }

@@ -2,15 +2,16 @@ import { isPlatformWord } from "./artifact_words.ts";
 
 export type ArchiveKind = "tar" | "tar.gz" | "tar.bz2" | "tar.xz" | "tar.zst" | "zip";
 
-export type FileKind =
-  | { kind: "archive"; stem: string }
-  /** A bare executable. `.exe` states the operating system. */
-  | { kind: "executable"; stem: string; os?: "windows" }
-  /** A companion of other files: checksum, signature, SBOM or attestation. */
-  | { kind: "companion"; what: string; stem: string }
-  | { kind: "other"; what?: string; stem: string; os?: string };
+export interface FileKind {
+  /** `companion`: it describes another file. */
+  kind: "archive" | "executable" | "companion" | "package" | "other";
+  /** Which companion, package or other file that is certainly not a program. */
+  what?: string;
+  /** The operating system that `.exe` states. */
+  os?: string;
+}
 
-const EXTENSIONS: readonly (readonly [string, ArchiveKind])[] = [
+const ARCHIVES: ReadonlyMap<string, ArchiveKind> = new Map([
   [".tar.gz", "tar.gz"],
   [".tgz", "tar.gz"],
   [".tar.bz2", "tar.bz2"],
@@ -20,36 +21,52 @@ const EXTENSIONS: readonly (readonly [string, ArchiveKind])[] = [
   [".tar.zst", "tar.zst"],
   [".tar", "tar"],
   [".zip", "zip"],
-];
+]);
 
-const COMPANIONS: readonly (readonly [RegExp, string])[] = [
-  [
-    /\.(?:sha1|sha256|sha384|sha512|sha256sums?|sha512sums?|md5|b3|blake3)$|checksums?(?:\.txt)?$|sums(?:\.txt)?$/,
-    "a checksum file",
-  ],
-  [/\.(?:sig|asc|minisig|pem|cert|crt|gpg|sigstore|sigstore\.json|bundle)$/, "a signature"],
-  [/\.(?:sbom|spdx|cdx|cyclonedx|bom)(?:\.(?:json|xml|txt|rdf))?$/, "an SBOM"],
-  [/\.(?:att|intoto\.jsonl|provenance|jsonl)$/, "an attestation"],
-];
+const CHECKSUMS: FileKind = { kind: "companion", what: "a checksum file" };
+const SIGNATURE: FileKind = { kind: "companion", what: "a signature" };
+const SBOM: FileKind = { kind: "companion", what: "an SBOM" };
+const ATTESTATION: FileKind = { kind: "companion", what: "an attestation" };
+const PACKAGE: FileKind = { kind: "package", what: "a system package" };
+const SYMBOLS: FileKind = { kind: "other", what: "debug symbols" };
 
-/** Package formats, and the operating system they are for. */
-const PACKAGES: readonly (readonly [RegExp, string])[] = [
-  [/\.(?:deb|rpm|apk|appimage|snap|flatpak|pkg\.tar\.(?:zst|xz))$/, "linux"],
-  [/\.(?:dmg|pkg)$/, "darwin"],
-  [/\.(?:msi|msix|exe\.blockmap)$/, "windows"],
-];
+const KINDS = readTable([
+  [".sha1 .sha256 .sha384 .sha512 .sha256sum .sha512sum .md5 .b3 .blake3", CHECKSUMS],
+  [".sig .asc .minisig .pem .cert .crt .gpg .sigstore .sigstore.json .bundle", SIGNATURE],
+  ...["", ".json", ".xml", ".txt", ".rdf"].map(
+    (end) => [`.sbom${end} .spdx${end} .cdx${end} .cyclonedx${end} .bom${end}`, SBOM] as const,
+  ),
+  [".att .provenance .jsonl", ATTESTATION],
+  [".deb .rpm .apk .appimage .snap .flatpak .pkg.tar.zst .pkg.tar.xz", PACKAGE],
+  [".dmg .pkg .msi .msix .exe.blockmap", PACKAGE],
+  [".pdb .dsym .debug", SYMBOLS],
+  [".exe", { kind: "executable", os: "windows" }],
+]);
+
+function readTable(
+  table: readonly (readonly [endings: string, kind: FileKind])[],
+): ReadonlyMap<string, FileKind> {
+  const kinds = new Map<string, FileKind>();
+  for (const [endings, kind] of table) {
+    for (const ending of endings.split(" ")) kinds.set(ending, kind);
+  }
+  return kinds;
+}
+
+/** Returns the longest end of a name, from one of its dots on, that the table has. */
+function endingIn(table: ReadonlyMap<string, unknown>, name: string): string {
+  const lower = name.toLowerCase();
+  let dot = lower.indexOf(".");
+  while (dot >= 0 && !table.has(lower.slice(dot))) dot = lower.indexOf(".", dot + 1);
+  return dot < 0 ? "" : lower.slice(dot);
+}
 
 export function archiveKind(name: string): ArchiveKind | undefined {
-  return findExtension(name)?.[1];
+  return ARCHIVES.get(endingIn(ARCHIVES, name));
 }
 
 export function isArchive(name: string): boolean {
   return archiveKind(name) !== undefined;
-}
-
-function findExtension(name: string): readonly [string, ArchiveKind] | undefined {
-  const lower = name.toLowerCase();
-  return EXTENSIONS.find(([extension]) => lower.endsWith(extension));
 }
 
 /** Whether a file lists the checksums of all files. */
@@ -61,16 +78,12 @@ export function isChecksumList(name: string): boolean {
 
 export function fileKind(name: string): FileKind {
   const lower = name.toLowerCase();
-  const suffix = suffixOf(name);
-  const stem = name.slice(0, name.length - suffix.length);
-  const companion = COMPANIONS.find(([pattern]) => pattern.test(lower));
-  if (companion !== undefined) return { kind: "companion", what: companion[1], stem };
-  const system = PACKAGES.find(([pattern]) => pattern.test(lower))?.[1];
-  if (system !== undefined) return { kind: "other", what: "a system package", stem, os: system };
-  if (/\.(?:pdb|dsym|debug)$/.test(lower)) return { kind: "other", what: "debug symbols", stem };
-  if (isArchive(name)) return { kind: "archive", stem };
-  if (/^\.exe$/i.test(suffix)) return { kind: "executable", stem, os: "windows" };
-  return suffix === "" ? { kind: "executable", stem } : { kind: "other", stem };
+  const base = lower.endsWith(".txt") ? lower.slice(0, -".txt".length) : lower;
+  if (base.endsWith("checksum") || base.endsWith("sums")) return CHECKSUMS;
+  const known = KINDS.get(endingIn(KINDS, name));
+  if (known !== undefined) return known;
+  if (isArchive(name)) return { kind: "archive" };
+  return { kind: suffixOf(name) === "" ? "executable" : "other" };
 }
 
 /**
@@ -78,8 +91,8 @@ export function fileKind(name: string): FileKind {
  * suffix if it continues a version or a platform: `app_1.6.5_linux_amd64`, `app.linux.amd64`.
  */
 export function suffixOf(name: string): string {
-  const archive = findExtension(name);
-  if (archive !== undefined) return name.slice(-archive[0].length);
+  const archive = endingIn(ARCHIVES, name);
+  if (archive !== "") return name.slice(-archive.length);
   const dot = name.lastIndexOf(".");
   if (dot < 0) return "";
   if (dot === 0) return name;
@@ -88,6 +101,11 @@ export function suffixOf(name: string): string {
     .toLowerCase()
     .split(/[^a-z0-9]/);
   return isVersionPart(word) || isPlatformWord(word) ? "" : name.slice(dot);
+}
+
+/** A name without its suffix. */
+export function stemOf(name: string): string {
+  return name.slice(0, name.length - suffixOf(name).length);
 }
 
 function isVersionPart(word: string): boolean {

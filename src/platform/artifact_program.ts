@@ -1,5 +1,5 @@
-import { fileKind, suffixOf } from "./artifact_kind.ts";
-import { readWords, type Word } from "./artifact_words.ts";
+import { fileKind, stemOf, suffixOf } from "./artifact_kind.ts";
+import { lastWith, readWords, type Word } from "./artifact_words.ts";
 
 // 1.2, v1.2.3, 1.2.3-rc.1, 1.0.0-M1, v2, 20260801
 const VERSION =
@@ -20,13 +20,13 @@ export function programWords(stem: string): readonly string[] {
  */
 export function placedName(name: string, tag: string): string {
   const base = name.slice(name.lastIndexOf("/") + 1);
-  const suffix = suffixOf(base);
-  const stem = withoutVersion(base.slice(0, base.length - suffix.length), tag);
+  const stem = withoutVersion(stemOf(base), tag);
   const words = readWords(stem);
-  const isPlatform = platformWords(words, "os" in fileKind(base));
+  const { kind, os } = fileKind(base);
+  const isPlatform = platformWords(words, kind === "package" || os !== undefined);
   const kept = words.map((word, at) => (isPlatform[at] ? (word.prefix ?? "") : word.text));
   const placed = joinAsIn(stem, kept) || trimSeparators(stem);
-  return placed === "" ? base : `${placed}${suffix}`;
+  return placed === "" ? base : `${placed}${suffixOf(base)}`;
 }
 
 /**
@@ -35,10 +35,8 @@ export function placedName(name: string, tag: string): string {
  */
 function platformWords(words: readonly Word[], isOsKnown: boolean): boolean[] {
   const marked = words.map(() => false);
-  const osAt = words.findLastIndex(
-    ({ os, isDistribution }) => (os ?? isDistribution) !== undefined,
-  );
-  const archAt = words.findLastIndex(({ arch, bits }) => (arch ?? bits) !== undefined);
+  const osAt = Math.max(lastWith("os", words), lastWith("distribution", words));
+  const archAt = Math.max(lastWith("arch", words), lastWith("bits", words));
   const isNamedAfterOs = isOsKnown && osAt === 0 && words.length > 1 && !isBeside(words[1]);
   for (const at of [isNamedAfterOs ? -1 : osAt, archAt]) {
     if (at < 0) continue;
@@ -55,10 +53,8 @@ const BESIDE = new Set(["universal", "universal2", "all", "fat", "intel", "amd",
 
 function isBeside(word: Word | undefined): boolean {
   if (word === undefined) return false;
-  const { text, os, arch, bits, libc, isVendor, isDistribution } = word;
-  return (
-    (os ?? arch ?? bits ?? libc ?? isVendor ?? isDistribution) !== undefined || BESIDE.has(text)
-  );
+  const { text, os, arch, bits, libc, vendor, distribution } = word;
+  return (os ?? arch ?? bits ?? libc ?? vendor ?? distribution) !== undefined || BESIDE.has(text);
 }
 
 function isNumber(word: Word | undefined): boolean {

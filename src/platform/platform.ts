@@ -1,40 +1,34 @@
 import type { Platform } from "../core/types.ts";
 
-// Node's, Deno's, uname's and LLVM's names, by Go's. https://go.dev/doc/install/source#environment
-const GO_OS: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    win32: "windows",
-    win: "windows",
-    macos: "darwin",
-    macosx: "darwin",
-    mac: "darwin",
-    osx: "darwin",
-    sunos: "solaris",
-  }),
-);
-const GO_ARCH: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    x64: "amd64",
-    x86_64: "amd64",
-    "x86-64": "amd64",
-    ia32: "386",
-    x86: "386",
-    i386: "386",
-    i486: "386",
-    i586: "386",
-    i686: "386",
-    aarch64: "arm64",
-    armv8: "arm64",
-    armv8l: "arm64",
-    mipsel: "mipsle",
-    mips64el: "mips64le",
-    ppc64el: "ppc64le",
-    powerpc64le: "ppc64le",
-    powerpc64: "ppc64",
-    riscv64gc: "riscv64",
-    loongarch64: "loong64",
-  }),
-);
+// Node's, Deno's, uname's and LLVM's names after Go's. https://go.dev/doc/install/source#environment
+/** The names of each operating system, in file names too. */
+export const OS_NAMES = ["darwin macos macosx osx mac", "windows win", "solaris sunos"];
+/** The names of each architecture, in file names too. */
+export const ARCH_NAMES = [
+  "amd64 x64",
+  "386 ia32 x86 i386 i486 i586 i686",
+  "arm64 aarch64 armv8",
+  "mipsle mipsel",
+  "mips64le mips64el",
+  "ppc64le ppc64el powerpc64le",
+  "ppc64 powerpc64",
+  "riscv64 riscv64gc",
+  "loong64 loongarch64",
+];
+
+/** Maps each word of a line to the first one. */
+function firstWords(lines: readonly string[]): ReadonlyMap<string, string> {
+  const table = new Map<string, string>();
+  for (const line of lines) {
+    const [first = "", ...others] = line.split(" ");
+    for (const other of others) table.set(other, first);
+  }
+  return table;
+}
+
+// In a file name, win32 also states the architecture, armv8l is not arm64, and a separator splits x86_64.
+const GO_OS = firstWords([...OS_NAMES, "windows win32"]);
+const GO_ARCH = firstWords([...ARCH_NAMES, "amd64 x86_64 x86-64", "arm64 armv8l"]);
 const ARM_WITH_VARIANT = /^arm(?:32)?(v[5-7])[a-z]*$/;
 
 /**

@@ -13,7 +13,7 @@ import type {
   Release,
   Resolution,
 } from "../core/types.ts";
-import { type ArtifactChoice, chooseArtifact } from "../platform/artifact_choice.ts";
+import { type ArtifactChoice, chooseArtifact } from "../platform/artifact_reasons.ts";
 import { normalizePlatform } from "../platform/platform.ts";
 import { compilePolicy } from "../version/load_constraint.ts";
 import { compareParsed, NewestTag, parseVersion } from "../version/version.ts";

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { Platform } from "../../src/core/types.ts";
-import { type ArtifactOptions, chooseArtifact } from "../../src/platform/artifact_choice.ts";
+import type { ArtifactOptions } from "../../src/platform/artifact_choice.ts";
 import { placedName } from "../../src/platform/artifact_program.ts";
+import { chooseArtifact } from "../../src/platform/artifact_reasons.ts";
 
 /** `linux/amd64/musl` as a platform. */
 function platform(text: string): Platform {

@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { explainArtifacts, selectArtifact } from "../../src/platform/artifact_choice.ts";
+import { selectArtifact } from "../../src/platform/artifact_choice.ts";
 import { isChecksumList } from "../../src/platform/artifact_kind.ts";
+import { chooseArtifact } from "../../src/platform/artifact_reasons.ts";
 
 const LINUX = { os: "linux", arch: "amd64" };
-const reasonOf = (name: string): string | undefined => explainArtifacts([name], LINUX)[0]?.reason;
+const reasonOf = (name: string): string | undefined =>
+  chooseArtifact([name], LINUX).explained[0]?.reason;
 
 const suffixes = (...all: string[]): string[] => all.map((suffix) => `app_linux_amd64${suffix}`);
 

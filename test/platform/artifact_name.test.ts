@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Platform } from "../../src/core/types.ts";
-import { explainArtifacts, selectArtifact } from "../../src/platform/artifact_choice.ts";
+import { selectArtifact } from "../../src/platform/artifact_choice.ts";
 import { archiveKind, isArchive } from "../../src/platform/artifact_kind.ts";
+import { chooseArtifact } from "../../src/platform/artifact_reasons.ts";
 import { latestTag } from "../../src/version/latest_tag.ts";
 import { REFUSED, testVectors } from "../support/vectors.ts";
 import { corpus } from "./asset_corpus.ts";
@@ -435,7 +436,7 @@ describe("selectArtifact", () => {
   });
 });
 
-describe("explainArtifacts", () => {
+describe("the explanation of a choice", () => {
   test("gives every file a reason and agrees with selectArtifact", () => {
     const names = [
       "checksums.txt",
@@ -453,7 +454,7 @@ describe("explainArtifacts", () => {
       "other_linux_amd64.tar.gz",
     ];
     const host: Platform = { os: "linux", arch: "x64", libc: "glibc" };
-    const explained = explainArtifacts(names, host);
+    const explained = chooseArtifact(names, host).explained;
     expect(
       explained.map(({ name, chosen, reason }) => `${chosen ? "+" : "-"} ${name}: ${reason}`),
     ).toEqual([
@@ -475,29 +476,31 @@ describe("explainArtifacts", () => {
   });
 
   test("says what is doubtful about the choice", () => {
-    const [only] = explainArtifacts(["app-x86_64-linux-gnu.tar.gz"], {
+    const [only] = chooseArtifact(["app-x86_64-linux-gnu.tar.gz"], {
       os: "linux",
       arch: "amd64",
       libc: "musl",
-    });
+    }).explained;
     expect(only).toMatchObject({ chosen: true });
     expect(only?.reason).toContain("built for glibc and may not run with musl");
   });
 
   test("takes no C library from the application's own name", () => {
-    const [only] = explainArtifacts(["gnu-app_linux_amd64.zip"], {
+    const [only] = chooseArtifact(["gnu-app_linux_amd64.zip"], {
       os: "linux",
       arch: "amd64",
       libc: "musl",
-    });
+    }).explained;
     expect(only).toMatchObject({ chosen: true, reason: "for linux/amd64 (musl)" });
   });
 
   test("of a named artifact says which is named", () => {
     expect(
-      explainArtifacts(["a", "b", "b"], { os: "linux", arch: "amd64" }, { artifact: "b" }).map(
-        (one) => one.chosen,
-      ),
+      chooseArtifact(
+        ["a", "b", "b"],
+        { os: "linux", arch: "amd64" },
+        { artifact: "b" },
+      ).explained.map((one) => one.chosen),
     ).toEqual([false, true, false]);
   });
 });
@@ -531,7 +534,7 @@ test("a name longer than any store allows is not chosen, and is cut where it is 
   const long = `${"x".repeat(1100)}_linux_amd64.tar.gz`;
   const platform = { os: "linux", arch: "amd64" };
   expect(selectArtifact([long], platform)).toBeUndefined();
-  expect(explainArtifacts([long], platform)).toEqual([
+  expect(chooseArtifact([long], platform).explained).toEqual([
     {
       name: `${"x".repeat(1024)}…`,
       chosen: false,

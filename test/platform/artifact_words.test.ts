@@ -1,10 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Platform } from "../../src/core/types.ts";
-import {
-  chooseArtifact,
-  explainArtifacts,
-  selectArtifact,
-} from "../../src/platform/artifact_choice.ts";
+import { selectArtifact } from "../../src/platform/artifact_choice.ts";
+import { chooseArtifact } from "../../src/platform/artifact_reasons.ts";
 
 /** `linux/arm/v7/musl` as a platform. */
 function platform(text: string): Platform {
@@ -24,7 +21,7 @@ const takes = (host: string, name: string): boolean =>
 const chosen = (host: string, ...names: string[]): string | undefined =>
   selectArtifact(names, platform(host));
 const reasonOf = (host: string, name: string): string | undefined =>
-  explainArtifacts([name], platform(host))[0]?.reason;
+  chooseArtifact([name], platform(host)).explained[0]?.reason;
 const notesOn = (host: string, name: string): readonly string[] =>
   chooseArtifact([name], platform(host)).notes;
 

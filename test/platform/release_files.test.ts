@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { selectArtifact } from "../../src/platform/artifact_choice.ts";
-import { fileKind } from "../../src/platform/artifact_kind.ts";
+import { fileKind, stemOf } from "../../src/platform/artifact_kind.ts";
 
 interface Row {
   platform: string;
@@ -58,17 +58,18 @@ function decoysOf(names: readonly string[]): string[] {
   const others = ["386", "i686", "armv7", "armv6", "riscv64", "s390x", "ppc64le", "loong64"];
   const systems = ["freebsd", "netbsd", "android"];
   const decoys = names.flatMap((name) => {
-    const kind = fileKind(name);
-    if (kind.kind !== "archive" && kind.kind !== "executable") return [];
-    const suffix = name.slice(kind.stem.length);
+    const { kind } = fileKind(name);
+    if (kind !== "archive" && kind !== "executable") return [];
+    const stem = stemOf(name);
+    const suffix = name.slice(stem.length);
     const arch = /amd64|x86_64|x64|arm64|aarch64/.exec(name)?.[0];
     const systemWords = /linux|darwin|macos|windows/gi;
     const hasSystem = systemWords.test(name);
     return [
       ...(arch === undefined ? [] : others.map((other) => name.replace(arch, other))),
       ...(hasSystem ? systems.map((other) => name.replaceAll(systemWords, other)) : []),
-      ...(hasSystem ? ["-debug", "-sbom"].map((word) => `${kind.stem}${word}${suffix}`) : []),
-      ...(/linux/i.test(name) ? [`${kind.stem}-musl${suffix}`] : []),
+      ...(hasSystem ? ["-debug", "-sbom"].map((word) => `${stem}${word}${suffix}`) : []),
+      ...(/linux/i.test(name) ? [`${stem}-musl${suffix}`] : []),
     ];
   });
   return decoys.filter((name) => !names.includes(name));
