@@ -2,8 +2,10 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { createHandler } from "../../src/handler/mod.ts";
+import { fakeClock } from "../fakes/clock.ts";
 import { status } from "../fakes/github_fault.ts";
 import { fetchOf } from "../fakes/handler.ts";
+import { fakeOci } from "../fakes/oci.ts";
 import { fakeS3 } from "../fakes/s3.ts";
 import { type JsonSchema, schemaProblems } from "../support/json_schema.ts";
 import { handlerWorld, NAME, NOW } from "./world.ts";
@@ -50,7 +52,10 @@ describe("/latest", () => {
     const { ask, github, clock } = handlerWorld();
     github.publish("v1.1.0");
     const pending = await (await ask("/latest")).json();
-    expect(pending).toMatchObject({ kind: "pending", tag: "v1.1.0", reason: "artifact-missing" });
+    expect(pending).toMatchObject({
+      ...{ kind: "pending", tag: "v1.1.0", reason: "artifact-missing" },
+      createdAt: "2026-06-01T12:00:00.000Z",
+    });
     clock.advance(31 * 60_000);
     const none = await (await ask("/latest")).json();
     expect(none).toMatchObject({ kind: "none", tag: "v1.1.0", reason: "artifact-missing" });
@@ -76,6 +81,8 @@ describe("/latest", () => {
     const { headers } = await handlerWorld().ask("/latest");
     expect(headers.get("cache-control")).toBe("public, max-age=60, stale-while-revalidate=600");
     expect(headers.get("access-control-allow-origin")).toBe("*");
+    expect(headers.get("access-control-expose-headers")).toContain("etag");
+    expect(headers.get("content-type")).toBe("application/json; charset=utf-8");
     const strict = await handlerWorld({ cors: false, maxAgeSeconds: 5 }).ask("/latest");
     expect(strict.headers.get("access-control-allow-origin")).toBeNull();
     expect(strict.headers.get("cache-control")).toContain("max-age=5,");
@@ -181,6 +188,56 @@ describe("the registry", () => {
     expect((await ask("/latest")).status).toBe(200);
   });
 
+  test("is asked anew by other platforms if its listing has been dropped", async () => {
+    let isDropped = true;
+    const { github, ask, clock } = handlerWorld({
+      fetch: (input, init) => (isDropped ? new Promise(() => {}) : github.fetch(input, init)),
+      maxAgeSeconds: 2_000_000,
+      timeoutMs: 1_000_000_000,
+    });
+    ask("/latest?platform=linux-arm64").catch(() => {});
+    await clock.sleeping(2_000_000_000);
+    isDropped = false;
+    clock.advance(1_000_000_000);
+    expect((await ask("/latest")).status).toBe(200);
+    const calls = github.calls.length;
+    clock.advance(1_000_000_000 - 1);
+    expect((await ask("/latest?platform=darwin-arm64")).status).toBe(200);
+    expect(github.calls).toHaveLength(calls);
+  });
+
+  test("that never answers a request of another client is a timeout", async () => {
+    const { ask, clock } = handlerWorld({ fetch: () => new Promise(() => {}), timeoutMs: 1_000 });
+    const asked = [ask("/latest"), ask("/latest")];
+    await clock.sleeping(2_000);
+    clock.advance(2_000);
+    for (const response of await Promise.all(asked)) expect(response.status).toBe(504);
+  });
+
+  test("that fails is asked again after five seconds, not before", async () => {
+    const { ask, github, clock } = handlerWorld();
+    github.inject(/.*/, status(403));
+    expect((await ask("/latest")).status).toBe(502);
+    const calls = github.calls.length;
+    clock.advance(4_999);
+    expect((await ask("/latest")).status).toBe(502);
+    expect(github.calls).toHaveLength(calls);
+    clock.advance(1);
+    expect((await ask("/latest")).status).toBe(200);
+  });
+
+  test("whose failure names no length of a pause is a 429 for a minute", async () => {
+    const { ask } = handlerWorld({
+      registries: { app: "https://upstream.test/app" },
+      fetch: fetchOf(() => new Response("", { status: 429 })),
+      clock: fakeClock({ now: NOW, skipUpTo: 9_000 }),
+    });
+    const response = await ask("/latest");
+    expect([response.status, response.headers.get("retry-after")]).toEqual([429, "60"]);
+    const down = handlerWorld({ token: "wrong" });
+    expect((await down.ask("/latest")).headers.has("retry-after")).toBe(false);
+  });
+
   test("an unexpected error does not show", async () => {
     const { ask } = handlerWorld({
       onError: () => {},
@@ -225,6 +282,19 @@ describe("a request", () => {
     },
   );
 
+  test("may name a registry with several parts, or with dots in its name", async () => {
+    const registries = {
+      "a/b": "ghr://acme/app",
+      ".config": "ghr://acme/app",
+      "c.": "ghr://acme/app",
+    };
+    const { ask } = handlerWorld({ registries });
+    for (const path of ["/a/b/latest", "/.config/latest", "/c./latest"]) {
+      expect((await ask(path)).status, path).toBe(200);
+    }
+    expect((await ask("/ab/latest")).status).toBe(404);
+  });
+
   test("finds the handler below the path where it is mounted, and nowhere else", async () => {
     const { ask } = handlerWorld({ basePath: "/api/versions/" });
     expect((await ask("/api/versions/app/latest")).status).toBe(200);
@@ -240,6 +310,29 @@ describe("a request", () => {
       expect.stringContaining("?registry=NAME"),
     ]);
     expect((await ask("/app/latest")).status).toBe(200);
+  });
+
+  test("names a registry that a function knows; without a name it gets an empty one", async () => {
+    const names: string[] = [];
+    const { ask } = handlerWorld({
+      registries: async (name) => {
+        names.push(name);
+        return name === "team/app" || name === "" ? "ghr://acme/app" : undefined;
+      },
+    });
+    expect((await ask("/team/app/latest")).status).toBe(200);
+    expect((await ask("/latest")).status).toBe(200);
+    expect((await ask("/other/latest")).status).toBe(404);
+    expect(names).toEqual(["team/app", "", "other"]);
+    for (const name of ["a".repeat(257), "a\nb"]) {
+      const response = await ask(`/latest?registry=${encodeURIComponent(name)}`);
+      expect([response.status, names.length]).toEqual([404, 3]);
+    }
+    const { error } = await (await ask("/other/latest")).json();
+    expect(error).toEqual({ code: "not-found", message: expect.stringContaining("unknown") });
+    const none = handlerWorld({ registries: () => undefined });
+    expect((await none.ask("/latest")).status).toBe(400);
+    expect((await handlerWorld({ registries: {} }).ask("/latest")).status).toBe(400);
   });
 
   test("needs a token where reading does, and its answer stays out of shared caches", async () => {
@@ -260,9 +353,28 @@ describe("/badge", () => {
     expect(await response.text()).toMatch(/^<svg .*<title>app: v1\.0\.0<\/title>.*<\/svg>$/);
   });
 
+  test("is as wide as its text, and has the colour of its state", async () => {
+    const svg = await (await handlerWorld().ask("/badge.svg?label=WWi%3C")).text();
+    const width = (x: number): string => `<rect x="${x}"`;
+    // 2 wide, 1 narrow and 1 other character; v1.0.0 has 2 narrow ones.
+    expect(svg).toContain('width="90" height="20" role="img" aria-label="WWi&#60;: v1.0.0"');
+    expect(svg).toContain('<rect width="43" height="20" fill="#555"/>');
+    expect(svg).toContain(`${width(43)} width="47" height="20" fill="#007ec6"/>`);
+    expect(svg).toContain('<text x="21.5" y="14">WWi&#60;</text><text x="66.5" y="14">v1.0.0');
+    const none = await (await handlerWorld({ constraint: ">=9" }).ask("/badge.svg")).text();
+    expect(none).toContain('fill="#9f9f9f"');
+    const pending = handlerWorld();
+    pending.github.publish("v1.1.0");
+    expect(await (await pending.ask("/badge.json")).json()).toMatchObject({
+      ...{ message: "v1.1.0", color: "blue" },
+    });
+  });
+
   test("is the JSON of shields' endpoint, also for a pre-release and for nothing", async () => {
     const { ask } = handlerWorld();
-    expect(await (await ask("/badge.json?label=latest")).json()).toEqual({
+    const response = await ask("/badge.json?label=latest");
+    expect(response.headers.get("content-type")).toBe("application/json; charset=utf-8");
+    expect(await response.json()).toEqual({
       ...{ schemaVersion: 1, label: "latest", message: "v1.0.0", color: "blue" },
       cacheSeconds: 60,
     });
@@ -295,6 +407,8 @@ describe("/explain", () => {
     ]);
     expect(body.artifacts).toMatchObject([{ name: NAME, chosen: true }, { chosen: false }]);
     expect(schemaProblems(SCHEMA, body)).toEqual([]);
+    expect(await (await ask("/latest")).json()).not.toHaveProperty("tags");
+    expect(await (await ask("/explain")).json()).toEqual(body);
   });
 
   test("can be turned off", async () => {
@@ -306,7 +420,7 @@ describe("/download", () => {
   const PATH = "/app/download/linux-amd64";
 
   test("redirects to an address that needs no token, which is asked for once a minute", async () => {
-    const { ask, github } = handlerWorld();
+    const { ask, github, clock } = handlerWorld();
     const response = await ask(PATH);
     expect([response.status, response.headers.get("cache-control")]).toEqual([302, "no-store"]);
     const location = response.headers.get("location") ?? "";
@@ -315,6 +429,11 @@ describe("/download", () => {
     const calls = github.calls.length;
     expect((await ask(PATH)).headers.get("location")).toBe(location);
     expect(github.calls).toHaveLength(calls);
+    clock.advance(60_000);
+    expect((await ask(PATH)).status).toBe(302);
+    expect(github.calls.some(({ call }, at) => at >= calls && call.includes("assets"))).toBe(true);
+    const other = await ask(`${PATH}?file=${NAME}.sig`);
+    expect(other.headers.get("location")).not.toBe(location);
   });
 
   test("streams with the digest where redirects are off, and honours ranges", async () => {
@@ -330,6 +449,8 @@ describe("/download", () => {
     const etag = response.headers.get("etag") ?? "";
     const same = await ask(PATH, { headers: { "if-none-match": etag } });
     expect(same.status).toBe(304);
+    const other = await ask(`${PATH}?file=${NAME}.sig`, { headers: { "if-none-match": etag } });
+    expect(other.status).toBe(200);
     const head = await ask(PATH, { method: "HEAD" });
     expect([head.headers.get("content-length"), await head.text()]).toEqual([
       String(BYTES.length),
@@ -366,6 +487,29 @@ describe("/download", () => {
     clock.advance(60_000);
     expect(await (await ask("/latest")).json()).toMatchObject({ tag: "v1.1.0" });
     expect(await (await ask(PATH + query)).text()).toBe("signature");
+  });
+
+  test("offers 64 files of at most 4 MiB beside the artifact", async () => {
+    const { ask, github } = handlerWorld();
+    const BIG = "x".repeat(4 * 2 ** 20 + 1);
+    const small = Array.from({ length: 70 }, (_, number) => ({ name: `n${number}.sig` }));
+    github.publish("v1.1.0", [{ name: NAME }, { name: "big", bytes: BIG }, ...small]);
+    const { files } = await (await ask("/latest")).json();
+    expect(files).toHaveLength(65);
+    expect(files.map(({ name }: { name: string }) => name)).not.toContain("big");
+    expect((await ask(`${PATH}?file=big`)).status).toBe(404);
+  });
+
+  test("has no image: its address is in the answer", async () => {
+    const fake = fakeOci({ auth: "bearer", anonymous: true, now: () => NOW });
+    fake.push("v1.0.0", { platforms: [{ os: "linux", architecture: "amd64" }] });
+    const { ask } = handlerWorld({
+      registries: { app: "img://registry.example/o/app" },
+      ...{ env: {}, fetch: fake.fetch },
+    });
+    const { artifact } = await (await ask("/latest")).json();
+    expect(artifact.url).toBe("img://registry.example/o/app:v1.0.0");
+    expect((await ask(PATH)).status).toBe(404);
   });
 
   test("has no other version and no other file, and does not look for them", async () => {

@@ -92,6 +92,10 @@ describe("a report", () => {
       throw new ConflictError("Cannot store it: it exists already");
     });
     expect((await conflict.send(REPORT)).status).toBe(502);
+    const leaking = setup(() => {
+      throw new ConflictError(`Cannot store it with ${TOKEN}: it exists already`);
+    });
+    expect(await (await leaking.send(REPORT)).text()).not.toContain(TOKEN);
   });
 
   test("is not taken without onReport, and a GET is a 405", async () => {
