@@ -188,7 +188,7 @@ describe("the registry", () => {
     expect((await ask("/latest")).status).toBe(200);
   });
 
-  test("is asked anew by other platforms if its listing has been dropped", async () => {
+  test("is asked again for other platforms if its listing has been dropped", async () => {
     let isDropped = true;
     const { github, ask, clock } = handlerWorld({
       fetch: (input, init) => (isDropped ? new Promise(() => {}) : github.fetch(input, init)),
