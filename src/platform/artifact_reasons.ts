@@ -44,7 +44,10 @@ export function chooseArtifact(
     isNamed: name !== undefined && name === artifact,
     notes: notesOn(decision),
     problem: problemOf(decision, artifact),
-    explained: explain(all, decision, artifact),
+    // Only explanations need them.
+    get explained() {
+      return explain(all, decision, artifact);
+    },
   };
 }
 
