@@ -109,6 +109,30 @@ test("a handler with tokens is made before the first request of a Worker", async
   expect(status).toBe(401);
 });
 
+test("a Worker sends an old answer at once, and asks for the new one afterwards", async () => {
+  const { github: repository, url, close } = await serveGitHub({ clock: systemClock });
+  onTestFinished(close);
+  repository.publish("v1.0.0", [{ name: "app_linux_amd64.tar.gz" }]);
+  const options = { env: { GITHUB_API_URL: url }, maxAgeSeconds: 0 };
+  const worker = await startWorker(
+    await bundleForEdge(`
+      import { waitUntil } from "cloudflare:workers";
+      import { createHandler } from "./src/handler/mod.ts";
+      const registries = { app: "ghr://${repository.repo}" };
+      const options = ${JSON.stringify(options)};
+      export default { fetch: createHandler({ registries, waitUntil, ...options }) };`),
+  );
+  onTestFinished(() => worker.close());
+  const newest = async (): Promise<string> => {
+    const response = await over(worker.url)("/app/latest?platform=linux-amd64");
+    return (await response.json()).tag;
+  };
+  expect(await newest()).toBe("v1.0.0");
+  repository.publish("v1.1.0", [{ name: "app_linux_amd64.tar.gz" }]);
+  expect(await newest()).toBe("v1.0.0");
+  await expect.poll(newest).toBe("v1.1.0");
+});
+
 const DENO_CONFIG = `--config=${join(ROOT, "deno.json")}`;
 
 test.each([
