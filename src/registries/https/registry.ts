@@ -83,7 +83,7 @@ function resolutionOf(answer: ReadAnswer, url: string, context: AnswerContext): 
   const files = answer.files?.map(resolve);
   const chosen = resolveAnswer({ id, tag, artifact, files, createdAt }, context);
   if (chosen.kind === "ready" || FINAL.includes(chosen.reason)) return chosen;
-  const why = message === undefined ? undefined : shorten(printable(message), MAX_MESSAGE);
+  const why = message === undefined ? undefined : readable(message);
   if (kind === "pending" && tag !== "") {
     return { kind, tag, reason: "artifact-missing", since: createdAt, message: why };
   }
@@ -102,8 +102,22 @@ function absolute(url: string, base: string): string {
     : new URL(url, base).href;
 }
 
-function candidatesOf({ tags, artifacts }: ReadAnswer, own: Candidates): Candidates {
-  return tags === undefined ? own : { ...own, tags, artifacts: artifacts ?? [] };
+function candidatesOf({ tags, artifacts = [] }: ReadAnswer, own: Candidates): Candidates {
+  if (tags === undefined) return own;
+  return {
+    ...own,
+    tags: tags.map((one) => ({ ...one, tag: readable(one.tag), reason: readable(one.reason) })),
+    artifacts: artifacts.map((one) => ({
+      ...one,
+      name: readable(one.name),
+      reason: readable(one.reason),
+    })),
+  };
+}
+
+/** What a handler says ends up on terminals. */
+function readable(text: string): string {
+  return shorten(printable(text), MAX_MESSAGE);
 }
 
 interface Remembered {

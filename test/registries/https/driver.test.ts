@@ -118,6 +118,51 @@ describe("a poll", () => {
     await expect(html.registry.resolve()).rejects.toThrow(/not JSON; is this the URL of a handler/);
   });
 
+  test("passes on that a version is pending, since when, and that there is none for this machine", async () => {
+    const pending = {
+      ...{ schema: 1, kind: "pending", platform: "linux-amd64", tag: "v1.3.0" },
+      ...{ reason: "artifact-missing", createdAt: "2026-01-02T03:04:05Z", message: "not yet" },
+    };
+    expect(await setup(answering(pending)).registry.resolve()).toEqual({
+      ...{ kind: "pending", tag: "v1.3.0", reason: "artifact-missing", message: "not yet" },
+      since: new Date("2026-01-02T03:04:05Z"),
+    });
+    const none = { ...pending, kind: "none" };
+    expect(await setup(answering(none)).registry.resolve()).toMatchObject({
+      ...{ kind: "none", tag: "v1.3.0", reason: "artifact-missing", message: "not yet" },
+    });
+    const tagless = { ...pending, tag: "" };
+    expect((await setup(answering(tagless)).registry.resolve()).kind).toBe("none");
+  });
+
+  test("is unchanged for a machine that has the version; an older answer is a rollback", async () => {
+    const tags: string[] = [];
+    const { registry } = setup(answering(ANSWER));
+    const onTag = (tag: string): void => void tags.push(tag);
+    const answer = await registry.resolve({ since: "v1.2.3", onTag });
+    expect(answer).toMatchObject({ kind: "none", reason: "unchanged", tag: "v1.2.3" });
+    expect(tags).toEqual(["v1.2.3"]);
+    const older = await registry.resolve({ since: "v1.3.0" });
+    expect(older).toMatchObject({ kind: "ready", release: { tag: "v1.2.3" } });
+  });
+
+  test.each([
+    ["https://10.0.0.7/app", "https://10.0.0.7/app/download/linux-amd64?tag=v1.2.3"],
+    ["https://10.0.0.7:8443/app", "https://10.0.0.7:8443/app/download/linux-amd64?tag=v1.2.3"],
+    ["https://127.0.0.1/app?insecure=true", "http://127.0.0.1/app/download/linux-amd64?tag=v1.2.3"],
+  ])(
+    "takes an artifact of the handler %s itself, but of no other private host",
+    async (url, own) => {
+      const { registry } = setup(answering(ANSWER), {}, url);
+      expect(await registry.resolve()).toMatchObject({ artifact: { url: own } });
+      for (const other of ["https://10.0.0.8/a", `${new URL(own).protocol}//10.0.0.7:1/a`]) {
+        const artifact = { name: "a", url: other };
+        const { registry } = setup(answering({ ...ANSWER, artifact }), {}, url);
+        await expect(registry.resolve()).rejects.toThrow(/inside this machine|plain http/);
+      }
+    },
+  );
+
   test("offers no other tag than the answer, nor an excluded one", async () => {
     const { registry } = setup(answering(ANSWER));
     expect(await registry.resolve({ tag: "v1.0.0" })).toMatchObject({
@@ -126,6 +171,22 @@ describe("a poll", () => {
     });
     expect(await registry.resolve({ exclude: ["v1.2.3"] })).toMatchObject({ reason: "filtered" });
     expect(registry.exists).toBeUndefined();
+  });
+
+  test("is explained in text that is safe on a terminal, and of the wanted tag only", async () => {
+    const bad = "\u001b[2J";
+    const tags = [{ tag: `v1${bad}`, chosen: false, reason: `why${bad}` }];
+    const artifacts = [{ name: `app${bad}`, chosen: true, reason: "x".repeat(5_000) }];
+    const { registry } = setup(answering({ ...ANSWER, tags, artifacts }));
+    const { explanation } = await registry.resolve({ explain: true });
+    expect(JSON.stringify(explanation)).not.toContain("\\u001b");
+    expect(explanation?.tags).toEqual([
+      { tag: "v1\\x1b[2J", chosen: false, reason: "why\\x1b[2J" },
+    ]);
+    expect(explanation?.artifacts[0]?.reason.length).toBeLessThan(2_100);
+    expect(await registry.resolve({ explain: true, tag: "v1.2.3" })).toMatchObject({
+      explanation: { tags: [{ tag: "v1.2.3", reason: "the server chose it" }] },
+    });
   });
 
   test("is explained as far as the handler explains itself", async () => {
