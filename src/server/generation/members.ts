@@ -84,7 +84,10 @@ export class GenerationMembers {
   async of(id: string): Promise<readonly ProcessEntry[]> {
     const mark = this.#marks.get(id);
     const since = mark === undefined ? 0 : Number(mark.startTime);
-    return (await this.#scan(since)).get(id) ?? (mark === undefined ? [] : groupOf(mark));
+    const scan = async (): Promise<readonly ProcessEntry[] | undefined> =>
+      (await this.#scan(since)).get(id);
+    // A process that forks and exits during a scan is not in it any more, and its child is not in it yet.
+    return (await scan()) ?? (await scan()) ?? (mark === undefined ? [] : groupOf(mark));
   }
 
   async ofEarlierDewys(): Promise<ReadonlyMap<string, readonly ProcessEntry[]>> {

@@ -335,7 +335,8 @@ export class Supervisor implements Runner {
     }
     const lifeMs = clock.now() - generation.startedAt;
     const { release } = generation;
-    const restartInMs = this.#restarts.schedule(release, describeExit(exit), lifeMs, "release");
+    const reason = [describeExit(exit), ...generation.hints].join("; ");
+    const restartInMs = this.#restarts.schedule(release, reason, lifeMs, "release");
     this.#reportExit(generation, exit, restartInMs);
   }
 

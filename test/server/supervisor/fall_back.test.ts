@@ -91,6 +91,20 @@ it("rolls back from a crash-looping release, reports that, and marks it bad", as
   await supervisor.stop();
 });
 
+it("says what a crash-looping release has left behind", async () => {
+  const { supervisor, events, generations, bad } = await crashing([OLD, NEW]);
+  for (let crashes = 0; crashes < 5; crashes += 1) {
+    await until(() => eventsOf(events, "generation-ready").length > crashes);
+    generations[crashes]?.hints.push("it left processes running");
+    generations[crashes]?.exit({ code: 3 });
+  }
+  await until(() => supervisor.release?.tag === OLD.tag);
+  expect(await bad()).toEqual([
+    expect.stringContaining("exited with exit code 3; it left processes running"),
+  ]);
+  await supervisor.stop();
+});
+
 it("rolls back at once although the mark cannot be saved yet, and saves it later", async () => {
   const { supervisor, events, broken, generations, bad, full } = await crashing([OLD, NEW]);
   broken.add(NEW.tag);
