@@ -15,7 +15,7 @@ import { type BareRoot, bareRoot, missingBareRoot, which } from "./bare_root.ts"
 import { BINARY, HERE } from "./build.ts";
 
 const missing = missingBareRoot();
-const REGISTRY = "/srv/registry";
+const REGISTRY = "/registry";
 
 describe.skipIf(missing !== undefined)(
   `the single binary without any runtime${missing === undefined ? "" : ` (${missing})`}`,
@@ -39,6 +39,20 @@ describe.skipIf(missing !== undefined)(
       const { code, stdout, stderr } = await run(root, "check", `file://${REGISTRY}`);
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
       expect(stdout).toMatch(/^version +v1\.0\.0$/m);
+    });
+
+    test("leaves .env and bunfig.toml to the app", async () => {
+      const root = await bareRoot(BINARY);
+      const write = (name: string, text: string) => writeFile(join(root.directory, name), text);
+      await write(".env", "FROM_DOTENV=1\n");
+      await write("bunfig.toml", 'preload = ["/preload.js"]\n');
+      await write("preload.js", "process.exit(9);\n");
+      await publish(root, "v1.0.0");
+      await mkdir(join(root.directory, "srv"));
+      const hook = ["--before-deploy-hook", 'test -z "$FROM_DOTENV"'];
+      const args = ["--registry", `file://${REGISTRY}`, "--directory", "/srv", "--once", ...hook];
+      const { code, stderr } = await run(root, "assets", ...args);
+      expect(code, stderr).toBe(0);
     });
 
     test("serves an app, updates it and rolls it back, without losing a request", async () => {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { chmod, copyFile, mkdir, readdir, stat, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, copyFile, mkdir, readdir, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { packTar } from "modern-tar";
@@ -26,6 +27,13 @@ beforeAll(async () => {
 
 type Command = readonly [string, ...string[]];
 
+interface Program {
+  /** The version that it says it is. Defaults to the release's. */
+  says?: string;
+  /** What it does before that. */
+  before?: string;
+}
+
 interface Installed {
   github: FakeGitHub;
   /** Where the binary is. */
@@ -35,7 +43,7 @@ interface Installed {
   /** Starts it by a program that takes rights away from it. */
   upgradeBy(...wrapper: Command): ReturnType<typeof runDewy>;
   start(...flags: string[]): ReturnType<typeof startDewy>;
-  publish(tag: string, options?: { says?: string; isSigned?: boolean }): Promise<void>;
+  publish(tag: string, options?: Program & { isSigned?: boolean }): Promise<void>;
   /** What the installed program says. */
   version(): Promise<string>;
 }
@@ -59,8 +67,8 @@ async function install(directory?: string): Promise<Installed> {
     upgrade: (...flags) => runDewy([program], args(flags), { cwd: work, env }),
     upgradeBy: (...wrapper) => runDewy([...wrapper, program], args([]), { cwd: work, env }),
     start: (...flags) => startDewy([program], args(flags), { cwd: work, env }),
-    publish: async (tag, { says = tag, isSigned = true } = {}) => {
-      const bytes = await archive(says);
+    publish: async (tag, { says = tag, before = "", isSigned = true } = {}) => {
+      const bytes = await archive(says, before);
       github.publish(tag, [{ name: ARTIFACT, bytes }]);
       if (!isSigned) return;
       const sha256 = createHash("sha256").update(bytes).digest("hex");
@@ -75,9 +83,9 @@ async function install(directory?: string): Promise<Installed> {
   };
 }
 
-/** A release whose program says what it is, with filler that makes it worth waiting for. */
-async function archive(version: string): Promise<Uint8Array<ArrayBuffer>> {
-  const body = `#!/bin/sh\necho "dewy version: ${version.replace(/^v/, "")}"\n`;
+/** A release whose program says what it is. */
+async function archive(version: string, before: string): Promise<Uint8Array<ArrayBuffer>> {
+  const body = `#!/bin/sh\n${before}\necho "dewy version: ${version.replace(/^v/, "")}"\n`;
   const file = { name: "dewy", size: body.length, type: "file", mode: 0o755 } as const;
   const mtime = new Date("2026-01-01T00:00:00Z");
   const tar = await packTar([{ header: { ...file, mtime }, body }]);
@@ -159,6 +167,28 @@ describe("dewy upgrade", () => {
     upgrading.child.kill("SIGINT");
     expect(await upgrading.ended()).toBe(130);
     await expectUntouched(dewy);
+  });
+
+  test("leaves the binary as it is after Ctrl-C while it tries the new one", async () => {
+    const dewy = await install();
+    const started = join(await tempDirectory(), "started");
+    await dewy.publish(NEXT, { before: `touch "${started}"; exec sleep 100` });
+    const upgrading = dewy.start();
+    await expect.poll(() => existsSync(started)).toBe(true);
+    upgrading.child.kill("SIGINT");
+    expect(await upgrading.ended()).toBe(130);
+    await expectUntouched(dewy);
+  });
+
+  test("removes what an upgrade that was killed has left, and not what one still needs", async () => {
+    const dewy = await install();
+    const [killed, running] = [".dewy-upgrade-killed", ".dewy-upgrade-running"];
+    for (const name of [killed, running]) await mkdir(join(dewy.directory, name));
+    const twoHoursAgo = Date.now() / 1_000 - 7_200;
+    await utimes(join(dewy.directory, killed), twoHoursAgo, twoHoursAgo);
+    await dewy.publish(NEXT);
+    expect((await dewy.upgrade()).code).toBe(0);
+    expect(await readdir(dewy.directory)).toEqual([running, "dewy"]);
   });
 
   const isRoot = process.getuid?.() === 0;

@@ -87,7 +87,6 @@ async function upgrade(
       await extractArchive({ file, name, directory, limits: EXTRACT_LIMITS, signal });
       const program = join(directory, PROGRAM);
       await tryOut(program, tag, name, context);
-      signal.throwIfAborted();
       await replaceProgram(program, path);
       return proofs;
     }),
