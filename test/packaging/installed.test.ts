@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { fakeS3 } from "../fakes/s3.ts";
@@ -42,6 +42,32 @@ test("the command checks a registry of files, and one over HTTP", async () => {
     const { stdout, stderr } = await run(dewy(), ["check", url], { cwd: project, env });
     expect(stdout, stderr).toMatch(/^version\s+v1\.0\.0$/m);
   }
+});
+
+test("the command deploys a .zip, which it reads with a CommonJS package in its bundle", async () => {
+  const [registry, app] = [packed.directory("zips/v1.0.0"), packed.directory("unzipped")];
+  writeFileSync(join(registry, "index.html"), "hello\n");
+  await run("zip", ["-q", "-m", "app.zip", "index.html"], { cwd: registry });
+  const url = `file://${packed.directory("zips")}?artifact=app.zip`;
+  const args = ["assets", "--registry", url, "--directory", app, "--once"];
+  const { code, stderr } = await run(dewy(), args, { cwd: project });
+  expect(code, stderr).toBe(0);
+  expect(readFileSync(join(app, "current", "index.html"), "utf8")).toBe("hello\n");
+});
+
+test("the library imports nothing that its package does not name", () => {
+  const named = [manifest.dependencies, manifest.peerDependencies].flatMap(Object.keys);
+  const dist = join(project, "node_modules", "dewy", "dist");
+  const modules = readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((file) =>
+    /^(mod|src\/.*)\.js$/.test(file),
+  );
+  const imported = modules.flatMap((file) => {
+    const text = readFileSync(join(dist, file), "utf8");
+    return [...text.matchAll(/\b(?:from|import)\s*\(?\s*"(@[^/"]+\/[^/"]+|[^./@"][^/"]*)/g)];
+  });
+  const packages = new Set(imported.map(([, name = ""]) => name));
+  expect(packages).toContain("jose");
+  expect([...packages].filter((name) => !/^node:/.test(name) && !named.includes(name))).toEqual([]);
 });
 
 test(

@@ -4,8 +4,13 @@ import { join } from "node:path";
 import { type Output, ROOT, run } from "../runtime/runtimes.ts";
 import { type NpmRegistry, serveNpmRegistry } from "./npm_registry.ts";
 
-export const manifest: { name: string; version: string; exports: Record<string, unknown> } =
-  JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+export const manifest: {
+  name: string;
+  version: string;
+  exports: Record<string, unknown>;
+  dependencies: Record<string, string>;
+  peerDependencies: Record<string, string>;
+} = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
 
 /** An installation without a cache; on a busy machine it takes more than a minute. */
 const CLIENT_TIMEOUT_MS = 400_000;
