@@ -107,6 +107,14 @@ export function abortWith(controller: AbortController, signal: AbortSignal): () 
   return () => signal.removeEventListener("abort", abort);
 }
 
+/** Joins two optional signals into one that aborts with the first of them. */
+export function joinSignals(
+  a: AbortSignal | undefined,
+  b: AbortSignal | undefined,
+): AbortSignal | undefined {
+  return a && b ? AbortSignal.any([a, b]) : (a ?? b);
+}
+
 /**
  * The error for work that the caller's `AbortSignal` cancelled. `AbortSignal.timeout` gives a {@link RemoteError} of code
  * `timeout`, any other signal an {@link AbortedError}.

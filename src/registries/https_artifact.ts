@@ -1,9 +1,9 @@
+import { joinSignals } from "../core/timeout.ts";
 import type { OpenOptions } from "../core/types.ts";
 import type { SplitUrl } from "../core/url.ts";
 import { createHttpClient, type HttpRequest } from "../http/client.ts";
 import { openRange } from "../http/range.ts";
 import type { RegistryContext } from "./driver.ts";
-import { joinSignals } from "./list_registry.ts";
 
 /** Streams a file from a plain web server. */
 export function openHttpsArtifact(

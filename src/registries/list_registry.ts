@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import { joinSignals } from "../core/timeout.ts";
 import type { Registry, ResolveOptions } from "../core/types.ts";
 import { exactPattern } from "../platform/artifact_pattern.ts";
 import {
@@ -90,14 +91,6 @@ function isSingle({ once, explain, onTag, maxAgeMs }: ResolveOptions): boolean {
 
 function question(options: ResolveOptions, io: RegistryContext): SourceOptions {
   return { ...options, now: io.clock.now(), signal: joinSignals(options.signal, io.signal) };
-}
-
-/** Joins two optional signals into one that aborts with the first of them. */
-export function joinSignals(
-  a: AbortSignal | undefined,
-  b: AbortSignal | undefined,
-): AbortSignal | undefined {
-  return a && b ? AbortSignal.any([a, b]) : (a ?? b);
 }
 
 interface Listing {

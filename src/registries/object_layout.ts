@@ -5,12 +5,13 @@
  */
 
 import { IntegrityError } from "../core/error.ts";
+import { joinSignals } from "../core/timeout.ts";
 import type { Artifact, OpenOptions, Registry } from "../core/types.ts";
 import { redactUrl } from "../core/url.ts";
 import type { ListedTag, ReleaseFiles } from "../resolve/resolve.ts";
 import { auditName, isAuditName } from "./audit.ts";
 import type { LocatorBase, RegistryContext } from "./driver.ts";
-import { joinSignals, listRegistry, skipAbandoned } from "./list_registry.ts";
+import { listRegistry, skipAbandoned } from "./list_registry.ts";
 
 export interface StoredObject {
   /** Its whole name, prefix included. */

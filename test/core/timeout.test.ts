@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
   abortWith,
+  joinSignals,
   stoppedError,
   TimeoutError,
   withDeadline,
@@ -100,4 +101,11 @@ describe("the error of work that was stopped", () => {
       cause: reason,
     });
   });
+});
+
+test("joinSignals makes no new signal of one or none", () => {
+  const { signal } = new AbortController();
+  expect(joinSignals(signal, undefined)).toBe(signal);
+  expect(joinSignals(undefined, signal)).toBe(signal);
+  expect(joinSignals(undefined, undefined)).toBeUndefined();
 });

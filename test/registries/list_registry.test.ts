@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { LocatorBase, RegistryContext } from "../../src/registries/driver.ts";
-import { joinSignals, listRegistry } from "../../src/registries/list_registry.ts";
+import { listRegistry } from "../../src/registries/list_registry.ts";
 import { explainRegistry } from "../../src/registries/open.ts";
 import type { ReleaseSource } from "../../src/resolve/resolve.ts";
 
@@ -129,11 +129,4 @@ describe("listRegistry", () => {
     (whose === "the call's" ? call : world).abort();
     expect(seen.map((signal) => signal?.aborted)).toEqual([true, true]);
   });
-});
-
-test("joinSignals makes no new signal of one or none", () => {
-  const { signal } = new AbortController();
-  expect(joinSignals(signal, undefined)).toBe(signal);
-  expect(joinSignals(undefined, signal)).toBe(signal);
-  expect(joinSignals(undefined, undefined)).toBeUndefined();
 });

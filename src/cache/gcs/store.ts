@@ -1,6 +1,6 @@
+import { joinSignals } from "../../core/timeout.ts";
 import type { RegistryContext } from "../../registries/driver.ts";
 import { createGcsClient } from "../../registries/gcs/client.ts";
-import { joinSignals } from "../../registries/list_registry.ts";
 import { normaliseKey } from "../key.ts";
 import { obeysConditions, probeKey } from "../probe.ts";
 import { entryOf, PART_BYTES, partsOf, unlessMissing } from "../stream.ts";

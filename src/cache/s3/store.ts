@@ -1,6 +1,6 @@
 import { CredentialError } from "../../core/error.ts";
+import { joinSignals } from "../../core/timeout.ts";
 import type { RegistryContext } from "../../registries/driver.ts";
-import { joinSignals } from "../../registries/list_registry.ts";
 import { createS3Client } from "../../registries/s3/client.ts";
 import { normaliseKey } from "../key.ts";
 import { obeysConditions, probeKey } from "../probe.ts";

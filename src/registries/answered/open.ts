@@ -1,10 +1,9 @@
 import { ConfigError } from "../../core/error.ts";
-import { withTimeout } from "../../core/timeout.ts";
+import { joinSignals, withTimeout } from "../../core/timeout.ts";
 import type { Artifact, OpenOptions } from "../../core/types.ts";
 import { splitUrl } from "../../core/url.ts";
 import type { RegistryContext } from "../driver.ts";
 import { openHttpsArtifact } from "../https_artifact.ts";
-import { joinSignals } from "../list_registry.ts";
 import {
   type ArtifactRules,
   assertMayAsk,

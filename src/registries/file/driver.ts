@@ -1,3 +1,4 @@
+import { joinSignals } from "../../core/timeout.ts";
 import { FILE_OPTIONS, lastPart, type RegistryDriver } from "../driver.ts";
 import {
   FILE_SYNTAX,
@@ -5,7 +6,6 @@ import {
   parseFileArtifactUrl,
   parseFileUrl,
 } from "../file_locator.ts";
-import { joinSignals } from "../list_registry.ts";
 
 /** Releases in a local or mounted directory, `<directory>/<tag>/<artifact>`. */
 export const file: RegistryDriver<FileLocator> = {

@@ -1,13 +1,14 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { HostError } from "../../core/error.ts";
+import { joinSignals } from "../../core/timeout.ts";
 import type { Artifact, Deployment, Registry, Resolution } from "../../core/types.ts";
 import { splitUrl } from "../../core/url.ts";
 import { fileError, hasCode } from "../../host/files/file_error.ts";
 import { auditName } from "../audit.ts";
 import type { RegistryContext } from "../driver.ts";
 import { type FileLocator, parseFileArtifactUrl } from "../file_locator.ts";
-import { joinSignals, listRegistry, skipAbandoned } from "../list_registry.ts";
+import { listRegistry, skipAbandoned } from "../list_registry.ts";
 import { directoryHolds, fileSource } from "./source.ts";
 
 export function openFileRegistry(locator: FileLocator, io: RegistryContext): Registry {

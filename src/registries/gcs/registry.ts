@@ -1,7 +1,7 @@
+import { joinSignals } from "../../core/timeout.ts";
 import type { OpenOptions, Registry } from "../../core/types.ts";
 import { type SplitUrl, splitUrl } from "../../core/url.ts";
 import type { RegistryContext } from "../driver.ts";
-import { joinSignals } from "../list_registry.ts";
 import {
   type ObjectPage,
   type ObjectStore,

@@ -1,8 +1,9 @@
 import { CredentialError, IntegrityError, NotFoundError } from "../../core/error.ts";
+import { joinSignals } from "../../core/timeout.ts";
 import type { Artifact, Deployment, OpenOptions, Registry } from "../../core/types.ts";
 import { type SplitUrl, splitUrl } from "../../core/url.ts";
 import type { RegistryContext } from "../driver.ts";
-import { joinSignals, listRegistry } from "../list_registry.ts";
+import { listRegistry } from "../list_registry.ts";
 import { GitHubClient } from "./client.ts";
 import type { GhrLocator } from "./locator.ts";
 import { parseGhrArtifactUrl } from "./locator.ts";

@@ -1,11 +1,11 @@
 import { ConfigError } from "../../core/error.ts";
 import { isLoopbackHost } from "../../core/private_address.ts";
+import { joinSignals } from "../../core/timeout.ts";
 import type { Registry } from "../../core/types.ts";
 import { normalizePlatform } from "../../platform/platform.ts";
 import { explainAnswer, malformed, resolveAnswer, type ServerAnswer } from "../answered/answer.ts";
 import { openAnswered } from "../answered/open.ts";
 import type { RegistryContext } from "../driver.ts";
-import { joinSignals } from "../list_registry.ts";
 import type { GrpcAnnouncement, GrpcAnswer, GrpcChannel } from "./channel.ts";
 import { createGrpcClient, type GrpcClient } from "./client.ts";
 import { openConnectChannel } from "./connect.ts";

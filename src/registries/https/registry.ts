@@ -1,5 +1,6 @@
 import { CredentialError, type DewyError, RemoteError } from "../../core/error.ts";
 import { printable, shorten } from "../../core/text.ts";
+import { joinSignals } from "../../core/timeout.ts";
 import type { Candidates, Registry, Resolution } from "../../core/types.ts";
 import { redactUrl } from "../../core/url.ts";
 import {
@@ -15,7 +16,6 @@ import { type AnswerContext, explainAnswer, resolveAnswer } from "../answered/an
 import type { AnsweredFile } from "../answered/artifact.ts";
 import { openAnswered } from "../answered/open.ts";
 import type { RegistryContext } from "../driver.ts";
-import { joinSignals } from "../list_registry.ts";
 import {
   answerSchema,
   CONTRACT_VERSION,

@@ -1,9 +1,10 @@
 import { ConfigError } from "../../core/error.ts";
+import { joinSignals } from "../../core/timeout.ts";
 import type { Resolution, ResolveOptions } from "../../core/types.ts";
 import { redactUrl } from "../../core/url.ts";
 import { versionOf } from "../../version/version.ts";
 import type { RegistryContext } from "../driver.ts";
-import { joinSignals, listRegistry, skipAbandoned } from "../list_registry.ts";
+import { listRegistry, skipAbandoned } from "../list_registry.ts";
 import { createOciClient } from "./client.ts";
 import { DOCKER_HUB, isDockerHub } from "./image_reference.ts";
 import type { ImageRegistry } from "./image_registry.ts";

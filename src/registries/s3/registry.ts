@@ -1,8 +1,8 @@
 import { base64ToBytes, bytesToHex } from "../../core/encoding.ts";
+import { joinSignals } from "../../core/timeout.ts";
 import type { Artifact, OpenOptions, Registry, Resolution } from "../../core/types.ts";
 import { type SplitUrl, splitUrl } from "../../core/url.ts";
 import type { RegistryContext } from "../driver.ts";
-import { joinSignals } from "../list_registry.ts";
 import {
   type ObjectPage,
   type ObjectStore,
