@@ -318,7 +318,7 @@ async function openService(notifier: ContractNotifier, query: string): Promise<O
   return { service, notifications, clock, events, push, until };
 }
 
-const PATIENCE_MS = 5_000;
+const PATIENCE_MS = 45_000;
 
 async function waitFor(condition: Condition, meanwhile: () => void): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS;
