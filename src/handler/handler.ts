@@ -63,18 +63,18 @@ class Handler {
 
   constructor(options: HandlerOptions) {
     const {
-      registries: _,
+      registries: _registries,
       drivers,
       basePath = "",
       maxAgeSeconds = 60,
       staleSeconds = 600,
       redirect = true,
-      explain: __,
-      cors: ___,
+      explain: _explain,
+      cors: _cors,
       readToken,
       reportToken,
       onReport,
-      onError: ____,
+      onError: _onError,
       waitUntil,
       ...library
     } = options;
