@@ -422,6 +422,18 @@ describe("timeouts", () => {
     expect(cancelled).toBe(true);
   });
 
+  test("a body takes one timer, however many chunks it has", async () => {
+    const body = new ReadableStream({
+      start: (controller) => {
+        for (let nth = 0; nth < 50; nth += 1) controller.enqueue(new Uint8Array([65]));
+        controller.close();
+      },
+    });
+    const { http, clock } = setup(answers(strictFake(), () => new Response(body)).fetch);
+    expect((await http.text({ url: URL_A })).text).toHaveLength(50);
+    expect(clock.slept.filter((ms) => ms === 60_000)).toHaveLength(1);
+  });
+
   test("a text that trickles in indefinitely times out, and the connection is closed", async () => {
     let cancelled = false;
     const body = new ReadableStream({
