@@ -8,8 +8,17 @@ export function isMissingPackage(error: unknown): boolean {
   );
 }
 
-/** Where npx, bunx and `pnpm dlx` install what they run. */
-const RUN_ONCE = /\/(_npx\/|\.?bunx-|pnpm\/dlx\/)/;
+/** Where commands that run a package without installing it keep it. */
+const RUN_ONCE = [
+  [/\/_npx\//, "npx"],
+  [/\/\.?bunx-/, "bunx"],
+  [/\/pnpm\/dlx\//, "pnpm dlx"],
+] as const;
+
+/** The command that runs the package of this module without installing it; `undefined` if it is installed. */
+export function runOnceBy(moduleUrl: string): "npx" | "bunx" | "pnpm dlx" | undefined {
+  return RUN_ONCE.find(([place]) => place.test(moduleUrl))?.[1];
+}
 
 /**
  * The command that installs packages where a module of dewy finds them. npx has a directory for each
@@ -25,7 +34,7 @@ export function installCommand(
 ): string {
   const names = Object.entries(packages).map(([name, version]) => `${name}@${version}`);
   if ("Deno" in runtime) return `deno add ${names.map((name) => `npm:${name}`).join(" ")}`;
-  if (RUN_ONCE.test(moduleUrl)) {
+  if (runOnceBy(moduleUrl) !== undefined) {
     return `npx ${["dewy", ...names].map((name) => `--package ${name}`).join(" ")} -- dewy …`;
   }
   const isGlobalOfBun = moduleUrl.includes("/install/global/node_modules/");

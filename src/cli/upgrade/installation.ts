@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { realpath } from "node:fs/promises";
-import { installCommand } from "../../core/optional_packages.ts";
+import { installCommand, runOnceBy } from "../../core/optional_packages.ts";
 import { BINARY } from "../../host/process/own_program.ts";
 import { run } from "../../host/process/run.ts";
 
@@ -27,12 +27,6 @@ export async function findInstallation(
 
 type Owner = Pick<Extract<Installation, { kind: "managed" }>, "owner" | "command">;
 
-/** Where commands that run a package without installing it keep it. */
-const RUN_ONCE = [
-  [/\/_npx\//, "npx"],
-  [/\/\.?bunx-/, "bunx"],
-  [/\/pnpm\/dlx\//, "pnpm dlx"],
-] as const;
 /** `<DENO_DIR>/npm/<registry>/dewy/<version>/`, of `deno run npm:dewy`. */
 const DENO_CACHE = /\/npm\/[^/]+\/dewy\/\d[^/]*\//;
 
@@ -43,9 +37,8 @@ export function scriptInstallation(
   runtime: object = globalThis,
 ): Owner & { path: string } {
   const path = moduleUrl.startsWith("file:") ? new URL(moduleUrl).pathname : moduleUrl;
-  for (const [place, owner] of RUN_ONCE) {
-    if (place.test(path)) return { path, owner, command: `${owner} dewy@${version}` };
-  }
+  const owner = runOnceBy(path);
+  if (owner !== undefined) return { path, owner, command: `${owner} dewy@${version}` };
   const isInstalled = path.includes("/node_modules/");
   if ("Deno" in runtime && DENO_CACHE.test(path)) {
     return { path, owner: "Deno's cache", command: `deno run --allow-all npm:dewy@${version}` };
